@@ -1,0 +1,1 @@
+//! The event log on the local disk, kept by fjall.

@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How events move from the log into PostgreSQL.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Capture {
+    /// The largest batch of one transaction. Batches are as large as what waits, up to this.
+    #[schemars(with = "String")]
+    pub max_batch: ByteSize,
+    /// How many months are kept ready ahead of the present one.
+    pub months_ahead: u8,
+    /// How long a partition's lease lasts without being renewed.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub lease: Duration,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            max_batch: ByteSize::mib(4),
+            months_ahead: 3,
+            lease: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is kept of a visitor's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpPolicy {
+    /// Cuts IPv4 to /24 and IPv6 to /48.
+    Truncate,
+    /// Keeps the whole address.
+    Full,
+    /// Keeps nothing.
+    Drop,
+}
+
+/// Validation and privacy of what comes in.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Ingest {
+    /// The largest single event, as JSON text.
+    #[schemars(with = "String")]
+    pub max_event: ByteSize,
+    /// What is kept of visitors' addresses: truncate, full or drop.
+    pub ip: IpPolicy,
+    /// Properties and traits that are taken out before the log, by name: `["email", "phone"]`.
+    pub redact: Vec<String>,
+    /// The earliest timestamp that a source with `may_backdate` may send.
+    #[schemars(with = "String")]
+    pub backdate_from: Timestamp,
+    /// Rejected events a second and source that are kept as dead letters; above it they are only counted.
+    pub rejects_kept_per_second: u32,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            max_event: ByteSize::kib(256),
+            ip: IpPolicy::Truncate,
+            redact: Vec::new(),
+            backdate_from: Timestamp::constant(946_684_800, 0), // 2000-01-01T00:00:00Z
+            rejects_kept_per_second: 1000,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Configuration: TOML file, then environment, then flags; loaded first and validated apart.
+//!
+//! Every field has a default, so that no configuration at all works. The doc comments of the fields are the
+//! user's documentation: [`reference`] prints them.
+
+mod capture;
+mod event_log;
+mod http;
+mod ingest;
+mod load;
+mod log;
+mod postgres;
+mod reference;
+mod secret;
+mod source;
+mod validate;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use capture::Capture;
+pub use event_log::EventLog;
+pub use http::{Admin, Http};
+pub use ingest::{Ingest, IpPolicy};
+pub use load::{ConfigError, Overrides, load};
+pub use log::{Log, LogFormat};
+pub use postgres::Postgres;
+pub use reference::reference;
+pub use secret::Secret;
+pub use source::Source;
+pub use validate::Fault;
+
+/// A part of momsflow that a host can run.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Takes events over HTTP and puts them into the event log.
+    Ingest,
+    /// Moves events from the log into PostgreSQL.
+    Capture,
+}
+
+impl Role {
+    /// Every role, in the order of the flow.
+    pub const ALL: [Self; 2] = [Self::Ingest, Self::Capture];
+
+    /// The name in the config and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Capture => "capture",
+        }
+    }
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// The roles that this host runs.
+    pub roles: Vec<Role>,
+    /// Where keys, the embedded event log and the embedded PostgreSQL live.
+    pub data_dir: PathBuf,
+    /// Zone of the schedules, by its IANA name. Months and partitions are always UTC.
+    pub timezone: String,
+    /// How long a shutdown may take to finish what was accepted, before it gives up and says who was late.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub shutdown_deadline: Duration,
+    /// The write key, where no `[[sources]]` are configured. Left out, one is made at the first start and kept
+    /// in `<data_dir>/write-key`.
+    pub write_key: Option<Secret>,
+    pub http: Http,
+    pub admin: Admin,
+    pub ingest: Ingest,
+    pub event_log: EventLog,
+    pub capture: Capture,
+    pub postgres: Postgres,
+    pub log: Log,
+    /// Write keys: who may send events. With none configured there is one trusted key.
+    pub sources: Vec<Source>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            roles: Role::ALL.to_vec(),
+            data_dir: PathBuf::from("momsflow-data"),
+            timezone: "UTC".to_owned(),
+            shutdown_deadline: Duration::from_secs(30),
+            write_key: None,
+            http: Http::default(),
+            admin: Admin::default(),
+            ingest: Ingest::default(),
+            event_log: EventLog::default(),
+            capture: Capture::default(),
+            postgres: Postgres::default(),
+            log: Log::default(),
+            sources: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// JSON text that is passed on as it came: borrowed from a request body or a log record, or rebuilt.
+#[derive(Clone, Debug)]
+pub enum RawJson<'a> {
+    Borrowed(&'a RawValue),
+    Owned(Box<RawValue>),
+}
+
+impl RawJson<'_> {
+    /// The JSON text.
+    pub fn get(&self) -> &str {
+        match self {
+            Self::Borrowed(raw) => raw.get(),
+            Self::Owned(raw) => raw.get(),
+        }
+    }
+}
+
+impl PartialEq for RawJson<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Serialize for RawJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Borrowed(raw) => raw.serialize(serializer),
+            Self::Owned(raw) => raw.serialize(serializer),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'a RawValue>::deserialize(deserializer).map(Self::Borrowed)
+    }
+}

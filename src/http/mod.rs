@@ -1,0 +1,1 @@
+//! The HTTP server: keys, body caps, errors to statuses, probes.

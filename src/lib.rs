@@ -1,0 +1,25 @@
+//! momsflow: an event pipeline for content platforms in one binary.
+//!
+//! ```text
+//! SDKs ─► http ─► roles::ingest ─► broker (event log) ─► roles::capture ─► store (PostgreSQL)
+//!                   │ event::decode      embedded | kafka      │ event::wire      events, positions,
+//!                   └ one answer an event                      └ one transaction  dead letters, rollups
+//! ```
+//!
+//! Imports run one way: `main → commands → app → roles → {http, broker, store, embedded} → event`;
+//! `clock`, `config`, `lifecycle`, `retry` and `telemetry` are leaves that anyone may use.
+
+pub mod app;
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod embedded;
+pub mod event;
+pub mod http;
+pub mod lifecycle;
+pub mod retry;
+pub mod roles;
+pub mod store;
+pub mod telemetry;

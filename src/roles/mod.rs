@@ -1,0 +1,4 @@
+//! The roles. None imports another; `app` starts those that the config names.
+
+pub mod capture;
+pub mod ingest;

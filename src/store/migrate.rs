@@ -1,0 +1,1 @@
+//! Migrations of both databases, under an advisory lock.

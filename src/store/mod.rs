@@ -1,0 +1,4 @@
+//! The event store in PostgreSQL.
+
+pub mod migrate;
+pub mod pool;

@@ -1,0 +1,75 @@
+//! Every metric's name, unit and help. Counters end in `_total`, units stand in the name.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+/// Buckets of the latency histograms, in seconds.
+pub const SECONDS_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Events acknowledged by ingest; labels `source`, `type`.
+pub const INGEST_EVENTS_TOTAL: &str = "momsflow_ingest_events_total";
+/// Events refused by ingest; labels `source`, `code`.
+pub const INGEST_REJECTED_TOTAL: &str = "momsflow_ingest_rejected_total";
+/// Requests refused as a whole; label `code`.
+pub const HTTP_REFUSED_TOTAL: &str = "momsflow_http_refused_total";
+/// Seconds from a request's first byte to its answer; label `status`.
+pub const HTTP_REQUEST_SECONDS: &str = "momsflow_http_request_seconds";
+/// Bytes of requests being worked on.
+pub const HTTP_IN_FLIGHT_BYTES: &str = "momsflow_http_in_flight_bytes";
+/// Events whose timestamp was unusable, so that occurred_at = received_at; label `source`.
+pub const INGEST_TIMESTAMP_UNUSABLE_TOTAL: &str = "momsflow_ingest_timestamp_unusable_total";
+/// Records appended to the event log; label `partition`.
+pub const LOG_APPENDED_TOTAL: &str = "momsflow_log_appended_total";
+/// Seconds that an append waited for its fsync.
+pub const LOG_APPEND_SECONDS: &str = "momsflow_log_append_seconds";
+/// Bytes that the event log takes on disk.
+pub const LOG_DISK_BYTES: &str = "momsflow_log_disk_bytes";
+/// Log records by what became of them; labels `partition`, `outcome` (stored, duplicate, dead_letter, foreign).
+pub const CAPTURE_RECORDS_TOTAL: &str = "momsflow_capture_records_total";
+/// Duplicates whose content differs from what is stored; label `partition`.
+pub const CAPTURE_CONFLICTS_TOTAL: &str = "momsflow_capture_conflicts_total";
+/// Records that wait in the log for capture; label `partition`.
+pub const CAPTURE_LAG_RECORDS: &str = "momsflow_capture_lag_records";
+/// Seconds from acceptance to commit, of a batch's oldest event.
+pub const CAPTURE_DELAY_SECONDS: &str = "momsflow_capture_delay_seconds";
+/// Seconds of a capture transaction.
+pub const CAPTURE_COMMIT_SECONDS: &str = "momsflow_capture_commit_seconds";
+/// Transactions that failed and were repeated; label `class` of the SQLSTATE.
+pub const CAPTURE_RETRIES_TOTAL: &str = "momsflow_capture_retries_total";
+/// Restarts of the embedded PostgreSQL.
+pub const POSTGRES_RESTARTS_TOTAL: &str = "momsflow_postgres_restarts_total";
+
+pub(super) fn describe_all() {
+    describe_counter!(INGEST_EVENTS_TOTAL, "Events acknowledged by ingest");
+    describe_counter!(INGEST_REJECTED_TOTAL, "Events refused by ingest, by code");
+    describe_counter!(HTTP_REFUSED_TOTAL, "Requests refused as a whole, by code");
+    describe_histogram!(
+        HTTP_REQUEST_SECONDS,
+        "Seconds from a request's first byte to its answer"
+    );
+    describe_gauge!(HTTP_IN_FLIGHT_BYTES, "Bytes of requests being worked on");
+    describe_counter!(
+        INGEST_TIMESTAMP_UNUSABLE_TOTAL,
+        "Events with an unusable timestamp"
+    );
+    describe_counter!(LOG_APPENDED_TOTAL, "Records appended to the event log");
+    describe_histogram!(LOG_APPEND_SECONDS, "Seconds that an append waited for its fsync");
+    describe_gauge!(LOG_DISK_BYTES, "Bytes that the event log takes on disk");
+    describe_counter!(CAPTURE_RECORDS_TOTAL, "Log records by what became of them");
+    describe_counter!(
+        CAPTURE_CONFLICTS_TOTAL,
+        "Duplicates whose content differs from what is stored"
+    );
+    describe_gauge!(CAPTURE_LAG_RECORDS, "Records that wait in the log for capture");
+    describe_histogram!(
+        CAPTURE_DELAY_SECONDS,
+        "Seconds from acceptance to commit, of a batch's oldest event"
+    );
+    describe_histogram!(CAPTURE_COMMIT_SECONDS, "Seconds of a capture transaction");
+    describe_counter!(
+        CAPTURE_RETRIES_TOTAL,
+        "Capture transactions that failed and were repeated"
+    );
+    describe_counter!(POSTGRES_RESTARTS_TOTAL, "Restarts of the embedded PostgreSQL");
+}
