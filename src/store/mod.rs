@@ -1,4 +1,18 @@
-//! The event store in PostgreSQL.
+//! The event store in PostgreSQL. One query, one file under `sql/`.
 
+pub mod batch;
+mod copy;
+pub mod dead_letters;
+pub mod dedupe;
+pub mod guilty;
+pub mod lease;
 pub mod migrate;
+pub mod month;
+pub mod months;
+mod names;
 pub mod pool;
+mod rollup;
+pub mod sqlstate;
+pub mod writer;
+
+pub use names::Names;

@@ -1,1 +1,0 @@
-//! Moves events from the log into PostgreSQL.

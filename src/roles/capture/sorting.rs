@@ -1,0 +1,234 @@
+//! Sorts log records into what becomes of them: a row, a duplicate, a dead letter. Pure.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::catalog::Catalog;
+use crate::broker::StoredRecord;
+use crate::event::wire::{self, WireError, WireRecord};
+use crate::event::{Event, Origin, Payload, Rejection, validate};
+use crate::store::Names;
+use crate::store::batch::{Batch, DeadLetter, Row, Stage};
+use crate::store::month::Month;
+
+/// A clock off by more than this may put a copy into another month.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// A retry may come this late, so that a copy lies beyond the month's border.
+const BORDER_HOURS: i64 = 24;
+/// What is kept of a record that is no event, in bytes.
+const MAX_KEPT: usize = 256 * 1024;
+
+/// The bounds of `received_at`; outside them an event is a dead letter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+}
+
+impl Bounds {
+    /// From the earliest history that is allowed to an hour from now.
+    pub(super) fn new(from: Timestamp, now: Timestamp) -> Self {
+        Self {
+            from,
+            to: now.saturating_add(CLOCK_TOLERANCE).unwrap_or(now),
+        }
+    }
+}
+
+/// Sorts the records of one fetch; `from` is the position before them.
+///
+/// # Errors
+/// Only [`WireError::NewerVersion`]: the batch has to wait for an upgrade.
+pub(super) fn sort<'a>(
+    records: &'a [StoredRecord],
+    from: i64,
+    bounds: Bounds,
+    names: &mut Names,
+    catalog: &mut Catalog,
+) -> Result<Batch<'a>, WireError> {
+    let mut sorter = Sorter::default();
+    for record in records {
+        match wire::decode(&record.value) {
+            Ok(WireRecord::Event(event)) => match check(&event, bounds, names, catalog) {
+                Ok(()) => sorter.keep(*event, record.offset),
+                Err(fault) => sorter
+                    .batch
+                    .dead_letters
+                    .push(refused(record, Some(&event), fault)),
+            },
+            Ok(WireRecord::Rejection(rejection)) => {
+                sorter
+                    .batch
+                    .dead_letters
+                    .push(rejected(*rejection, record.offset));
+            }
+            Err(WireError::Foreign(reason)) => {
+                sorter.batch.foreign += 1;
+                let fault = Refusal::new("foreign_record", "", &reason);
+                sorter.batch.dead_letters.push(refused(record, None, fault));
+            }
+            Err(newer @ WireError::NewerVersion(_)) => return Err(newer),
+        }
+    }
+    let mut batch = sorter.batch;
+    batch.from = from;
+    batch.to = records.last().map_or(from, |record| record.offset + 1);
+    batch.gap = batch.to - from - records.len() as i64;
+    batch.fingerprint = records.last().map(|record| fingerprint(&record.value));
+    batch.properties = catalog.take_due();
+    Ok(batch)
+}
+
+/// Names a record in a position, so that a log made anew is noticed.
+pub(super) fn fingerprint(value: &[u8]) -> Vec<u8> {
+    Sha256::digest(value).to_vec()
+}
+
+/// Why capture keeps a record out of the store.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: String,
+    pub(super) pointer: String,
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: &str, pointer: &str, detail: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            pointer: pointer.to_owned(),
+            // PostgreSQL's text holds no NUL, and a message may quote the record.
+            detail: detail.replace('\0', "\\0"),
+        }
+    }
+}
+
+/// Validates again: others may write to the log.
+fn check(event: &Event<'_>, bounds: Bounds, names: &mut Names, catalog: &mut Catalog) -> Result<(), Refusal> {
+    let name = names.of(event);
+    let mut entry = catalog.entry(event, name);
+    validate(event, |key, json_type| entry.note(key, json_type))
+        .map_err(|fault| Refusal::new(fault.code.as_str(), &fault.pointer, &fault.detail))?;
+    if event.received_at < bounds.from || event.received_at > bounds.to {
+        let detail = format!(
+            "{} is outside {} to {}",
+            event.received_at, bounds.from, bounds.to
+        );
+        return Err(Refusal::new("timestamp_out_of_bounds", "/received_at", &detail));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Sorter<'a> {
+    batch: Batch<'a>,
+    /// Where the first event with an id stands in `batch.rows`.
+    seen: HashMap<Uuid, usize>,
+}
+
+impl<'a> Sorter<'a> {
+    fn keep(&mut self, event: Event<'a>, offset: i64) {
+        if let Some(first) = self.seen.get(&event.event_id) {
+            self.batch.duplicates += 1;
+            if !says_the_same(&self.batch.rows[*first].event, &event) {
+                self.batch.conflicts += 1;
+            }
+            return;
+        }
+        self.seen.insert(event.event_id, self.batch.rows.len());
+        self.batch.rows.push(Row {
+            month: Month::of(event.received_at),
+            roams: roams(&event),
+            event,
+            offset,
+        });
+    }
+}
+
+/// Whether two events with one id have the same content.
+fn says_the_same(a: &Event<'_>, b: &Event<'_>) -> bool {
+    (
+        a.kind,
+        &a.event,
+        &a.name,
+        &a.user_id,
+        &a.anonymous_id,
+        &a.properties,
+    ) == (
+        b.kind,
+        &b.event,
+        &b.name,
+        &b.user_id,
+        &b.anonymous_id,
+        &b.properties,
+    )
+}
+
+/// Whether a copy of the event may lie in another month than its own.
+fn roams(event: &Event<'_>) -> bool {
+    let Some(timestamp) = event.original_timestamp else {
+        return true;
+    };
+    let month = Month::of(event.received_at);
+    let client_clock = event.sent_at.unwrap_or(timestamp);
+    event.origin != Origin::Live
+        || event.accepted_at.duration_since(client_clock).abs() > CLOCK_TOLERANCE
+        || Month::of(timestamp) != month
+        || month.is_near_border(event.received_at, BORDER_HOURS)
+}
+
+/// A dead letter of a log record: the record is the payload.
+pub(super) fn refused(record: &StoredRecord, event: Option<&Event<'_>>, refusal: Refusal) -> DeadLetter {
+    DeadLetter {
+        received_at: event.map_or(record.appended_at, |event| event.received_at),
+        stage: Stage::Capture,
+        code: refusal.code,
+        pointer: refusal.pointer,
+        detail: refusal.detail,
+        source: event.map(|event| event.source.replace('\0', "\\0")),
+        event_id: event.map(|event| event.event_id),
+        message_id: None,
+        scope: None,
+        payload: record.value[..record.value.len().min(MAX_KEPT)].to_vec(),
+        payload_length: record.value.len() as i64,
+        payload_sha256: fingerprint(&record.value),
+        offset: record.offset,
+    }
+}
+
+/// A dead letter that ingest sent: the client's JSON is the payload.
+fn rejected(rejection: Rejection, offset: i64) -> DeadLetter {
+    use base64::Engine as _;
+    let payload = match rejection.payload {
+        Payload::Text(text) => text.into_bytes(),
+        Payload::Base64(text) => base64::engine::general_purpose::STANDARD
+            .decode(&text)
+            .unwrap_or_else(|_| text.into_bytes()),
+    };
+    let sha256 = rejection.payload_sha256.as_bytes();
+    DeadLetter {
+        received_at: rejection.received_at,
+        stage: Stage::Ingest,
+        code: rejection.rejected.code,
+        pointer: rejection.rejected.pointer.replace('\0', "\\0"),
+        detail: rejection.rejected.detail.replace('\0', "\\0"),
+        source: Some(rejection.source),
+        event_id: Some(rejection.event_id),
+        message_id: rejection.message_id.map(|id| id.replace('\0', "\\0")),
+        scope: Some(rejection.scope),
+        payload,
+        payload_length: rejection.payload_length as i64,
+        payload_sha256: from_hex(sha256),
+        offset,
+    }
+}
+
+fn from_hex(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
+    text.chunks_exact(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! The worker of one log partition.
+
+mod ownership;
+mod storing;
+mod trouble;
+
+use std::time::Duration;
+
+use deadpool_postgres::Client;
+use metrics::gauge;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::trouble::Trouble;
+use super::catalog::Catalog;
+use super::guilt::Allowance;
+use super::{Capture, PartitionState};
+use crate::broker::LogError;
+use crate::retry::Backoff;
+use crate::store::Names;
+use crate::store::lease::{self, Lease};
+use crate::telemetry::metric;
+
+/// Moves one partition.
+pub(super) struct Worker {
+    capture: Capture,
+    partition: i32,
+    names: Names,
+    catalog: Catalog,
+    allowance: Allowance,
+    /// Batches for which every id is still looked up.
+    probes_left: u32,
+}
+
+/// A partition that this worker owns, and the connection that its lease belongs to.
+struct Owned {
+    client: Client,
+    lease: Lease,
+    next_offset: i64,
+}
+
+impl Worker {
+    pub(super) fn new(capture: Capture, partition: i32) -> Self {
+        Self {
+            capture,
+            partition,
+            names: Names::default(),
+            catalog: Catalog::new(),
+            allowance: Allowance::new(),
+            probes_left: 0,
+        }
+    }
+
+    /// Runs until the token is cancelled and the log is drained; no failure ends it.
+    pub(super) async fn run(mut self, token: CancellationToken) -> Result<(), String> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let begun = Instant::now();
+            match self.own_partition(&token).await {
+                Ok(()) if token.is_cancelled() => return Ok(()),
+                Ok(()) => backoff.reset(),
+                Err(trouble) => {
+                    if begun.elapsed() > Duration::from_secs(30) {
+                        backoff.reset();
+                    }
+                    self.report(&trouble);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+                // What is not stored yet is safe in the log: no reason to hold a shutdown up.
+                () = token.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes the lease and moves the partition for as long as all goes well.
+    async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
+        let Some(mut owned) = self.take_lease().await? else {
+            self.set_state(PartitionState::Standby, None);
+            tokio::select! {
+                () = tokio::time::sleep(self.capture.config.lease / 3) => {}
+                () = token.cancelled() => {}
+            }
+            return Ok(());
+        };
+        self.set_state(PartitionState::Running, None);
+        loop {
+            let wait = if token.is_cancelled() {
+                Duration::ZERO
+            } else {
+                owned.lease.ttl / 3
+            };
+            let max_bytes = self.capture.config.max_batch.as_u64() as usize;
+            let fetch = self
+                .capture
+                .log
+                .fetch(self.partition, owned.next_offset, max_bytes, wait);
+            let records = tokio::select! {
+                records = fetch => records,
+                () = token.cancelled(), if !wait.is_zero() => continue,
+            };
+            match records {
+                Ok(records) if records.is_empty() && token.is_cancelled() => {
+                    lease::give_up(&owned.client, &owned.lease).await?;
+                    return Ok(());
+                }
+                Ok(records) if records.is_empty() => {
+                    if !lease::renew(&owned.client, &owned.lease).await? {
+                        return Err(Trouble::Fenced);
+                    }
+                }
+                Ok(records) => self.store(&mut owned, &records).await?,
+                Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
+                    self.record_gap(&mut owned, range.earliest).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.show_lag(owned.next_offset).await;
+        }
+    }
+
+    async fn show_lag(&self, next_offset: i64) {
+        if let Ok(range) = self.capture.log.offsets(self.partition).await {
+            let lag = (range.end - next_offset).max(0);
+            gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string()).set(lag as f64);
+            self.capture
+                .status
+                .update(self.partition, |status| status.lag = lag);
+        }
+    }
+
+    fn report(&self, trouble: &Trouble) {
+        let partition = self.partition;
+        match trouble {
+            Trouble::Fenced => {
+                info!(partition, "lost the partition to another owner");
+                self.set_state(PartitionState::Standby, None);
+            }
+            Trouble::Transient(reason) => {
+                warn!(partition, reason, "capture waits and tries again");
+                self.set_state(PartitionState::Retrying, Some(reason));
+            }
+            Trouble::Paused(reason) => {
+                error!(partition, reason, "capture is paused, nothing is lost");
+                self.set_state(PartitionState::Paused, Some(reason));
+            }
+        }
+    }
+
+    fn set_state(&self, state: PartitionState, reason: Option<&String>) {
+        let part = format!("capture of partition {}", self.partition);
+        match reason {
+            Some(reason) => self.capture.health.fail(&part, reason.as_str()),
+            None => self.capture.health.recover(&part),
+        }
+        self.capture.status.update(self.partition, |status| {
+            status.state = state;
+            if let Some(reason) = reason {
+                status.last_error = Some(reason.clone());
+            }
+        });
+    }
+}

@@ -1,0 +1,80 @@
+//! Taking a partition over.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::super::sorting;
+use super::{Owned, Trouble, Worker};
+use crate::store::lease::{self, Acquired, Position};
+
+impl Worker {
+    /// Takes the partition's lease; `None` while somebody else holds it.
+    pub(super) async fn take_lease(&mut self) -> Result<Option<Owned>, Trouble> {
+        let capture = &self.capture;
+        let mut client = capture
+            .pool
+            .get()
+            .await
+            .map_err(|error| Trouble::Transient(format!("no connection to PostgreSQL: {error}")))?;
+        let now = capture.clock.now();
+        let log = lease::register_log(&client, capture.log.log_id(), capture.log.kind(), now).await?;
+        let first = capture.log.offsets(self.partition).await?.earliest;
+        let acquired = lease::acquire(
+            &mut client,
+            &capture.owner,
+            log,
+            self.partition,
+            first,
+            capture.config.lease,
+            now,
+        )
+        .await?;
+        match acquired {
+            Acquired::HeldBy(owner) => {
+                debug!(partition = self.partition, owner, "partition is held");
+                Ok(None)
+            }
+            Acquired::Owned(lease, position) => {
+                self.check_fingerprint(&position).await?;
+                capture.log.release(self.partition, position.next_offset);
+                Ok(Some(Owned {
+                    client,
+                    lease,
+                    next_offset: position.next_offset,
+                }))
+            }
+        }
+    }
+
+    /// Compares the record before the position with what it was, so that a log made anew is not taken for the old.
+    async fn check_fingerprint(&self, position: &Position) -> Result<(), Trouble> {
+        let range = self.capture.log.offsets(self.partition).await?;
+        let before = position.next_offset - 1;
+        if position.next_offset > range.end {
+            return Err(Trouble::Paused(format!(
+                "partition {} ends at {}, but {} was stored: the log was made anew or restored from an old copy",
+                self.partition, range.end, position.next_offset
+            )));
+        }
+        let (Some(fingerprint), true) = (&position.fingerprint, before >= range.earliest) else {
+            return Ok(());
+        };
+        let records = self
+            .capture
+            .log
+            .fetch(self.partition, before, 1, Duration::ZERO)
+            .await?;
+        match records.first() {
+            Some(record)
+                if record.offset == before && sorting::fingerprint(&record.value) != *fingerprint =>
+            {
+                Err(Trouble::Paused(format!(
+                    "offset {before} of partition {} holds another record than the one stored: the log was made anew",
+                    self.partition
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Finds out which events of a batch are in the store already.
+
+use std::collections::HashSet;
+
+use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use tokio_postgres::types::Date::{self, NegInfinity, PosInfinity, Value};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::batch::{Batch, Row};
+
+/// How much is done to find duplicates before COPY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dedupe {
+    /// Only events that may have a copy in another month are looked up.
+    Roaming,
+    /// Every id is looked up: duplicates have been seen of late.
+    Probe,
+}
+
+/// The ids of the batch that are in the store already, as far as `dedupe` says to look.
+pub(super) async fn stored_ids(
+    transaction: &Transaction<'_>,
+    batch: &Batch<'_>,
+    dedupe: Dedupe,
+    now: Timestamp,
+) -> Result<HashSet<Uuid>, tokio_postgres::Error> {
+    let mut stored = HashSet::new();
+    let roaming = sorted_ids(batch.rows.iter().filter(|row| row.roams));
+    if !roaming.is_empty() {
+        // Claim first, then look: a copy in flight elsewhere holds its claim until it has committed.
+        let claim = transaction
+            .prepare_cached(include_str!("sql/claim_ids.sql"))
+            .await?;
+        let claimed: HashSet<Uuid> = transaction
+            .query(&claim, &[&roaming, &now])
+            .await?
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        let unclaimed = roaming.iter().filter(|id| !claimed.contains(*id)).copied();
+        stored.extend(unclaimed);
+        stored.extend(find_ids(transaction, &roaming, NegInfinity, PosInfinity).await?);
+    }
+    if dedupe == Dedupe::Probe {
+        let settled = sorted_ids(batch.rows.iter().filter(|row| !row.roams));
+        let months = batch.months();
+        if let (Some(first), Some(last), false) = (months.first(), months.last(), settled.is_empty()) {
+            stored.extend(
+                find_ids(
+                    transaction,
+                    &settled,
+                    Value(first.start()),
+                    Value(last.next().start()),
+                )
+                .await?,
+            );
+        }
+    }
+    Ok(stored)
+}
+
+fn sorted_ids<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Vec<Uuid> {
+    let mut ids: Vec<_> = rows.map(|row| row.event.event_id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+async fn find_ids(
+    transaction: &Transaction<'_>,
+    ids: &[Uuid],
+    from: Date<Timestamp>,
+    to: Date<Timestamp>,
+) -> Result<Vec<Uuid>, tokio_postgres::Error> {
+    // A partition that was not analysed yet looks small, and a scan of it cheap. It is neither.
+    transaction
+        .batch_execute("SET LOCAL enable_seqscan = off")
+        .await?;
+    let find = transaction
+        .prepare_cached(include_str!("sql/find_ids.sql"))
+        .await?;
+    let rows = transaction.query(&find, &[&ids, &from, &to]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Counts the copies that say something else than what is stored under their id.
+pub(super) async fn conflicts(
+    transaction: &Transaction<'_>,
+    copies: &[&Row<'_>],
+) -> Result<i64, tokio_postgres::Error> {
+    if copies.is_empty() {
+        return Ok(0);
+    }
+    let events = || copies.iter().map(|row| &row.event);
+    let ids: Vec<_> = events().map(|event| event.event_id).collect();
+    let kinds: Vec<_> = events().map(|event| event.kind.as_str()).collect();
+    let names: Vec<_> = events().map(|event| event.event.as_deref()).collect();
+    let pages: Vec<_> = events().map(|event| event.name.as_deref()).collect();
+    let users: Vec<_> = events().map(|event| event.user_id.as_deref()).collect();
+    let visitors: Vec<_> = events().map(|event| event.anonymous_id.as_deref()).collect();
+    let properties: Vec<_> = events()
+        .map(|event| event.properties.as_ref().map(|json| json.get()))
+        .collect();
+    let count = transaction
+        .prepare_cached(include_str!("sql/count_conflicts.sql"))
+        .await?;
+    let parameters: [&(dyn ToSql + Sync); 7] = [&ids, &kinds, &names, &pages, &users, &visitors, &properties];
+    Ok(transaction.query_one(&count, &parameters).await?.get(0))
+}

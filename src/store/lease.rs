@@ -1,0 +1,144 @@
+//! Leases on log partitions, and the positions that they guard.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// The right to move one partition's position, until somebody with a higher epoch takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// `logs.id`.
+    pub log: i32,
+    pub partition: i32,
+    pub epoch: i64,
+    pub ttl: Duration,
+}
+
+/// A partition's position as it stands in the event store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub next_offset: i64,
+    /// SHA-256 of the record before `next_offset`; none before the first.
+    pub fingerprint: Option<Vec<u8>>,
+}
+
+/// The answer to a wish for a lease.
+#[derive(Debug)]
+pub enum Acquired {
+    Owned(Lease, Position),
+    /// Somebody else's lease has not expired.
+    HeldBy(String),
+}
+
+/// Finds or adds the row of a log and returns `logs.id`.
+pub async fn register_log(
+    client: &Client,
+    log_id: Uuid,
+    kind: &str,
+    now: Timestamp,
+) -> Result<i32, tokio_postgres::Error> {
+    let row = client
+        .query_one(include_str!("sql/register_log.sql"), &[&log_id, &kind, &now])
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Takes a partition's lease where it is free, expired, or `owner`'s own from before.
+///
+/// The owner before is ended first: its backend may hang in the middle of a COPY, waiting for a client that is
+/// stopped, and would block the new owner on the same ids. `first_offset` is where a new position begins.
+/// The lease belongs to the session of `client`, which must be the one that writes.
+pub async fn acquire(
+    client: &mut Client,
+    owner: &str,
+    log: i32,
+    partition: i32,
+    first_offset: i64,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<Acquired, tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction
+        .execute(
+            include_str!("sql/add_position.sql"),
+            &[&log, &partition, &first_offset, &now],
+        )
+        .await?;
+    transaction
+        .execute(
+            include_str!("sql/end_old_backend.sql"),
+            &[&log, &partition, &owner],
+        )
+        .await?;
+    let taken = transaction
+        .query_one(
+            include_str!("sql/take_lease.sql"),
+            &[&log, &partition, &owner, &ttl.as_secs_f64()],
+        )
+        .await?;
+    let holder: Option<String> = taken.get("holder");
+    if let Some(holder) = holder {
+        return Ok(Acquired::HeldBy(holder));
+    }
+    let position = transaction
+        .query_one(include_str!("sql/read_position.sql"), &[&log, &partition])
+        .await?;
+    transaction.commit().await?;
+    let lease = Lease {
+        log,
+        partition,
+        epoch: taken.get("epoch"),
+        ttl,
+    };
+    let position = Position {
+        next_offset: position.get("next_offset"),
+        fingerprint: position.get("fingerprint"),
+    };
+    Ok(Acquired::Owned(lease, position))
+}
+
+/// Keeps an idle partition's lease; `false` when it is lost.
+pub async fn renew(client: &Client, lease: &Lease) -> Result<bool, tokio_postgres::Error> {
+    let renewed = client
+        .execute(
+            include_str!("sql/renew_lease.sql"),
+            &[
+                &lease.log,
+                &lease.partition,
+                &lease.epoch,
+                &lease.ttl.as_secs_f64(),
+            ],
+        )
+        .await?;
+    Ok(renewed == 1)
+}
+
+/// Gives a lease up, so that the next owner need not wait for its expiry.
+pub async fn give_up(client: &Client, lease: &Lease) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            include_str!("sql/give_up_lease.sql"),
+            &[&lease.log, &lease.partition, &lease.epoch],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes offsets that the log no longer held when capture came for them.
+pub async fn record_gap(
+    client: &Client,
+    lease: &Lease,
+    from: i64,
+    to: i64,
+    now: Timestamp,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            include_str!("sql/add_gap.sql"),
+            &[&lease.log, &lease.partition, &from, &to, &now],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+DELETE FROM event_id_claims WHERE claimed_at < $1
