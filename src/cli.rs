@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Role;
 
@@ -12,7 +12,8 @@ use crate::config::Role;
     name = "momsflow",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Start with:\n  momsflow serve          everything on this machine, no configuration needed\n  momsflow status         what runs, in another terminal\n\nExit codes: 0 done, 1 found a problem, 2 wrong use or config."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -27,23 +28,248 @@ pub struct Global {
     /// Config file (TOML); without one every default applies.
     #[arg(long, global = true, env = "MOMSFLOW_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder for keys, the event log and the embedded PostgreSQL.
+    /// Folder for keys, the event log and the embedded PostgreSQL [default: momsflow-data].
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the roles of this host until it is told to stop.
     Serve(Serve),
+    /// Checks the configuration and every connection, and starts nothing.
+    Check(Check),
+    /// Brings the schema of both databases up to date (serve does it too).
+    Migrate,
+    /// Shows what runs: roles, lag by partition, rates, last errors.
+    Status(Json),
+    /// Prints the events as they arrive in the log.
+    Tail(Tail),
+    /// Lists, shows, replays and discards the events that were kept out of the store.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Shows the event catalogue.
+    #[command(subcommand)]
+    Events(Events),
+    /// Sends history from a file into a running serve, each line once, however often it is repeated.
+    Import(Import),
+    /// Opens psql on a database in use.
+    Psql(Psql),
+    /// Prints how Grafana or Metabase connects: host, port, database, user, password.
+    Connect(Connect),
+    /// Shows the configuration in use, or describes every key.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// For programs instead of people.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Json {
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  momsflow serve\n  momsflow serve --roles ingest,capture --data-dir /var/lib/momsflow"
+    after_help = "Examples:\n  momsflow serve\n  momsflow serve --roles ingest,capture --data-dir /var/lib/momsflow\n  MOMSFLOW_HTTP__LISTEN=0.0.0.0:8080 momsflow serve --config momsflow.toml"
 )]
 pub struct Serve {
     /// Roles to run, instead of the config's.
     #[arg(long, value_delimiter = ',', value_name = "ROLES")]
     pub roles: Option<Vec<Role>>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  momsflow check --config momsflow.toml && systemctl restart momsflow")]
+pub struct Check {
+    /// Roles to check for, instead of the config's.
+    #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+    pub roles: Option<Vec<Role>>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  momsflow tail\n  momsflow tail --event 'Article Viewed' --json | jq .properties\n  momsflow tail --last 10 --no-follow"
+)]
+pub struct Tail {
+    /// Only events of this source.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Only events (or pages, screens) of this name.
+    #[arg(long)]
+    pub event: Option<String>,
+    /// Only events of this user or visitor.
+    #[arg(long, value_name = "ID")]
+    pub person: Option<String>,
+    /// Begins with up to N events of each partition that are there already.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub last: u32,
+    /// Stops at the end instead of waiting for more.
+    #[arg(long)]
+    pub no_follow: bool,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Examples:\n  momsflow dead-letters list\n  momsflow dead-letters show 17\n  momsflow dead-letters replay 17 --set /userId=u-42\n  momsflow dead-letters replay --code missing_identity --set /anonymousId=unknown"
+)]
+pub enum DeadLetters {
+    /// Lists those that wait, newest first.
+    List {
+        #[command(flatten)]
+        filter: DeadLetterFilter,
+        /// Also those that were replayed or discarded.
+        #[arg(long)]
+        all: bool,
+        /// The most to list.
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Shows one with its payload.
+    Show {
+        id: i64,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Sends some again through the running serve, mended by --set.
+    Replay {
+        /// Ids; none means all that the filter finds.
+        ids: Vec<i64>,
+        #[command(flatten)]
+        filter: DeadLetterFilter,
+        /// Sets a place of the payload before it is sent: a JSON pointer and a JSON value (or plain text).
+        #[arg(long, value_name = "/PATH=VALUE")]
+        set: Vec<String>,
+        /// Replays all that wait.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        output: Json,
+    },
+    /// Gives some up: the payload goes, the account of it stays.
+    Discard {
+        /// Ids; none means all that the filter finds.
+        ids: Vec<i64>,
+        #[command(flatten)]
+        filter: DeadLetterFilter,
+        /// Discards all that wait.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Args)]
+pub struct DeadLetterFilter {
+    /// Only those with this reason, such as missing_identity.
+    #[arg(long)]
+    pub code: Option<String>,
+    /// Only those of this source.
+    #[arg(long)]
+    pub source: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// Names, sources, counts, first and last seen, properties and their types.
+    List {
+        /// Only this event.
+        #[arg(long)]
+        event: Option<String>,
+        #[command(flatten)]
+        output: Json,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event, name, userId,\nanonymousId, groupId, messageId and timestamp are the event's fields, all others its properties.\n\nExamples:\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed'"
+)]
+pub struct Import {
+    /// A .jsonl or .csv file.
+    pub file: PathBuf,
+    /// The format, where the file's name does not tell.
+    #[arg(long, value_enum)]
+    pub format: Option<ImportFormat>,
+    /// The source that the events are stored with.
+    #[arg(long, default_value = "import")]
+    pub source: String,
+    /// The type of events that do not say theirs.
+    #[arg(long = "type", default_value = "track")]
+    pub kind: String,
+    /// The name of track events that do not say theirs.
+    #[arg(long)]
+    pub event: Option<String>,
+    /// Forgets how far an earlier run came, and begins at the first line (duplicates are dropped all the same).
+    #[arg(long)]
+    pub restart: bool,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// What an import file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  momsflow psql\n  momsflow psql events -- -c 'select count(*) from events'\n  momsflow psql views"
+)]
+pub struct Psql {
+    /// Which database.
+    #[arg(value_enum, default_value_t = Database::Events)]
+    pub database: Database,
+    /// Go to psql as they are.
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// The two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Database {
+    Events,
+    Views,
+}
+
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Which tool: grafana reads the event store, metabase the user views.
+    #[arg(value_enum)]
+    pub tool: Tool,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// Tools that read the databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tool {
+    Grafana,
+    Metabase,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints the configuration in use, without its secrets.
+    Show(Json),
+    /// Prints every key with its default and what it is for, as a commented TOML file.
+    Reference,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn is_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -15,6 +15,8 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod control;
+pub mod data_dir;
 pub mod embedded;
 pub mod event;
 pub mod http;

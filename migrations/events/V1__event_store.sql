@@ -138,11 +138,13 @@ CREATE TABLE dead_letters (
     log_partition  integer NOT NULL,
     log_offset     bigint NOT NULL,
     replayed_at    timestamptz,
+    discarded_at   timestamptz,
     UNIQUE (log_id, log_partition, log_offset)
 );
 COMMENT ON TABLE dead_letters IS 'Events that were kept out of the store, whole, with the reason';
 COMMENT ON COLUMN dead_letters.stage IS 'ingest: the client''s JSON is the payload; capture: the log record is';
 COMMENT ON COLUMN dead_letters.scope IS 'What the request gave the event besides its own text';
+COMMENT ON COLUMN dead_letters.discarded_at IS 'When somebody gave it up: the payload is gone, the account stays';
 COMMENT ON COLUMN dead_letters.payload_length IS 'Of the whole payload; more than is kept where it was cut';
 CREATE INDEX dead_letters_recorded_at ON dead_letters (recorded_at);
 

@@ -1,11 +1,80 @@
 //! One file a subcommand. Exit codes: 0 done, 1 found a problem, 2 wrong use or config.
 
+mod check;
+mod config;
+mod connect;
+mod databases;
+mod dead_letters;
+mod events;
+mod import;
+mod migrate;
+mod output;
+mod psql;
+mod serve;
+mod status;
+mod tail;
+
+use std::collections::HashMap;
 use std::process::ExitCode;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command, Global};
+use crate::config::{Config, ConfigError, Overrides, Role};
+
+/// Exit code for a problem that was found.
+const PROBLEM: u8 = 1;
+/// Exit code for wrong use or configuration.
+const WRONG_USE: u8 = 2;
 
 /// Runs a parsed command line.
 pub fn run(cli: Cli) -> ExitCode {
-    let _ = cli;
-    ExitCode::SUCCESS
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let is_wrong_use = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<WrongUse>());
+            ExitCode::from(if is_wrong_use { WRONG_USE } else { PROBLEM })
+        }
+    }
+}
+
+/// The caller has to say something else.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUse(String);
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let global = cli.global;
+    match cli.command {
+        Command::Serve(arguments) => serve::run(load(&global, arguments.roles)?),
+        Command::Check(arguments) => block_on(check::run(load(&global, arguments.roles)?)),
+        Command::Migrate => block_on(migrate::run(load(&global, None)?)),
+        Command::Status(output) => block_on(status::run(load(&global, None)?, output)),
+        Command::Tail(arguments) => block_on(tail::run(load(&global, None)?, arguments)),
+        Command::DeadLetters(action) => block_on(dead_letters::run(load(&global, None)?, action)),
+        Command::Events(action) => block_on(events::run(load(&global, None)?, action)),
+        Command::Import(arguments) => block_on(import::run(load(&global, None)?, arguments)),
+        Command::Psql(arguments) => psql::run(&load(&global, None)?, arguments),
+        Command::Connect(arguments) => connect::run(&load(&global, None)?, arguments),
+        Command::Config(action) => config::run(&global, action),
+    }
+}
+
+/// The configuration that file, environment and flags make together.
+fn load(global: &Global, roles: Option<Vec<Role>>) -> Result<Config, ConfigError> {
+    let overrides = Overrides {
+        config: global.config.clone(),
+        data_dir: global.data_dir.clone(),
+        roles,
+    };
+    let env: HashMap<String, String> = std::env::vars().collect();
+    crate::config::load(&overrides, &env)
+}
+
+fn block_on(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
 }

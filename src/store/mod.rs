@@ -1,6 +1,7 @@
 //! The event store in PostgreSQL. One query, one file under `sql/`.
 
 pub mod batch;
+pub mod catalog;
 mod copy;
 pub mod dead_letters;
 pub mod dedupe;

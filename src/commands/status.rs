@@ -1,0 +1,106 @@
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::output;
+use super::{PROBLEM, output::printable};
+use crate::cli::Json;
+use crate::config::Config;
+use crate::control::client::Client as Control;
+use crate::control::message::{LogPartition, Status};
+
+/// Between two looks, from which rates are computed.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(config: Config, as_json: Json) -> anyhow::Result<ExitCode> {
+    let control = Control::new(&config.data_dir);
+    let before: Status = control.get("/status").await?;
+    tokio::time::sleep(INTERVAL).await;
+    let status: Status = control.get("/status").await?;
+    let rates = Rates::between(&before, &status);
+    if as_json.json {
+        output::json(&json!({
+            "status": status,
+            "rates": {"appended_per_second": rates.appended, "stored_per_second": rates.stored},
+        }))?;
+    } else {
+        print(&status, &rates)?;
+    }
+    Ok(if status.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+}
+
+struct Rates {
+    appended: f64,
+    stored: f64,
+}
+
+impl Rates {
+    fn between(before: &Status, after: &Status) -> Self {
+        let seconds = after.now.duration_since(before.now).as_secs_f64().max(0.001);
+        let end = |status: &Status| status.log.partitions.iter().map(|partition| partition.end).sum::<i64>();
+        let stored = |status: &Status| -> i64 {
+            status
+                .log
+                .partitions
+                .iter()
+                .filter_map(|partition| partition.capture.as_ref())
+                .map(|capture| capture.stored)
+                .sum()
+        };
+        Self {
+            appended: (end(after) - end(before)) as f64 / seconds,
+            stored: (stored(after) - stored(before)) as f64 / seconds,
+        }
+    }
+}
+
+fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
+    let roles: Vec<_> = status.roles.iter().map(|role| role.as_str()).collect();
+    output::line(&format!(
+        "momsflow {} · process {} · since {:.0} · roles {}",
+        status.version,
+        status.pid,
+        status.started_at,
+        roles.join(", ")
+    ))?;
+    if let Some(http) = status.http {
+        output::line(&format!("http        http://{http}"))?;
+    }
+    output::line(&format!("admin       http://{}/metrics", status.admin))?;
+    output::line(&format!("event store {}", status.event_store))?;
+    output::line(&format!("event log   {} {}", status.log.kind, status.log.log_id))?;
+    output::line(&format!(
+        "rates       {:.0} events/s in, {:.0} rows/s stored\n",
+        rates.appended, rates.stored
+    ))?;
+    let rows: Vec<_> = status.log.partitions.iter().map(partition).collect();
+    output::table(&["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"], &rows)?;
+    for (part, reason) in &status.faults {
+        output::line(&format!("\nunhealthy: {part}: {}", printable(reason)))?;
+    }
+    if status.faults.is_empty() {
+        output::line("\nall healthy")?;
+    }
+    Ok(())
+}
+
+fn partition(partition: &LogPartition) -> Vec<String> {
+    let (position, lag, state, error) = match &partition.capture {
+        Some(capture) => (
+            capture.next_offset.to_string(),
+            capture.lag.to_string(),
+            format!("{:?}", capture.state).to_lowercase(),
+            capture.last_error.as_deref().map(printable).unwrap_or_default(),
+        ),
+        None => ("-".to_owned(), "-".to_owned(), "not here".to_owned(), String::new()),
+    };
+    vec![
+        partition.partition.to_string(),
+        format!("{}..{}", partition.earliest, partition.end),
+        position,
+        lag,
+        state,
+        error,
+    ]
+}

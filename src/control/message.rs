@@ -1,0 +1,102 @@
+//! What goes over the control socket, as JSON.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::config::Role;
+use crate::roles::capture::PartitionStatus;
+use crate::store::dead_letters::Selection;
+
+/// What runs, for `momsflow status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub started_at: Timestamp,
+    pub now: Timestamp,
+    pub roles: Vec<Role>,
+    pub http: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    /// Parts that are unhealthy, and why.
+    pub faults: BTreeMap<String, String>,
+    pub log: LogStatus,
+    /// The database that events go to, without its password.
+    pub event_store: String,
+}
+
+/// The event log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogStatus {
+    pub kind: String,
+    pub log_id: Uuid,
+    pub partitions: Vec<LogPartition>,
+}
+
+/// One partition of the log, and how far capture is, where capture runs here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogPartition {
+    pub partition: i32,
+    pub earliest: i64,
+    pub end: i64,
+    pub capture: Option<PartitionStatus>,
+}
+
+/// What `momsflow tail` wants to see.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TailQuery {
+    /// Up to so many records of each partition that are there already.
+    pub last: u32,
+    pub follow: bool,
+}
+
+/// A piece of history, as `momsflow import` sends it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportRequest {
+    pub source: String,
+    pub events: Vec<String>,
+}
+
+/// What became of the events of an [`ImportRequest`], in their order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportReply {
+    pub verdicts: Vec<ImportVerdict>,
+}
+
+/// What became of one event; durable in the log either way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportVerdict {
+    Accepted(Uuid),
+    Rejected {
+        code: String,
+        pointer: String,
+        detail: String,
+    },
+}
+
+/// Which dead letters to send again, and what to mend in them first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplayRequest {
+    pub selection: Selection,
+    /// JSON pointers and the values to put there.
+    pub set: Vec<(String, serde_json::Value)>,
+}
+
+/// What became of each dead letter of a [`ReplayRequest`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReplayReply {
+    pub replayed: Vec<i64>,
+    /// Those that are still not valid, with the reason.
+    pub refused: Vec<(i64, String)>,
+}
+
+/// Why a request over the control socket was not carried out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    pub error: String,
+}

@@ -1,0 +1,1 @@
+//! The serve's side of the control socket.
