@@ -1,1 +1,0 @@
-//! The event log on the local disk, kept by fjall.

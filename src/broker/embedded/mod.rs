@@ -1,0 +1,369 @@
+//! The event log on the local disk, kept by fjall.
+//!
+//! ```text
+//! append ─► budget (bytes) ─► queue ─► writer thread: one batch, one fdatasync ─► ends move ─► answers
+//! fetch  ─► waits for the end to move ─► reads frames on a blocking thread
+//! ```
+//! One thread writes ([`writer`]), so that concurrent appends share an fsync and offsets need no lock.
+//! Readers see a partition only up to the end that the writer published after its fsync.
+
+mod disk;
+mod frame;
+mod mark;
+mod segment;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use metrics::{gauge, histogram};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use self::mark::Identity;
+use self::store::{Inventory, Store};
+use self::writer::{Append, Command, Writer};
+use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
+use crate::clock::Clock;
+use crate::config;
+use crate::telemetry::metric;
+
+/// Bytes of appends that wait for the writer; above it, appends wait before they queue.
+const QUEUE_BYTES: usize = 16 << 20;
+/// What a record takes in the queue beside its bytes.
+const RECORD_OVERHEAD: usize = 64;
+/// The longest record; far above what ingest lets through, and what a frame can hold.
+const MAX_RECORD: usize = 16 << 20;
+
+/// An [`EventLog`] in a folder of this machine, for one process at a time.
+///
+/// [`retain`](Self::retain) is called now and then by its owner; [`close`](Self::close), or else dropping it,
+/// ends the writer thread and frees the folder for the next one to open it.
+#[derive(Debug)]
+pub struct EmbeddedLog {
+    shared: Arc<Shared>,
+    queue: Mutex<Option<Sender<Command>>>,
+    budget: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer thread and the callers share.
+struct Shared {
+    folder: PathBuf,
+    settings: config::EventLog,
+    clock: Clock,
+    identity: Identity,
+    partitions: Vec<Partition>,
+    /// `None` while the store is being opened anew, and after the close.
+    store: RwLock<Option<Store>>,
+    /// Why the log has taken no appends since something failed.
+    refusal: Mutex<Option<String>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Partition {
+    range: watch::Sender<OffsetRange>,
+    released: AtomicI64,
+}
+
+impl EmbeddedLog {
+    /// Opens the log of a folder, or makes one.
+    ///
+    /// Blocks for as long as the journal's replay takes. The number of partitions of an existing log stays as
+    /// it was made, whatever `config` says.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] where the folder is in use, cannot be written or holds no readable log.
+    pub fn open(folder: &Path, config: &config::EventLog, clock: Clock) -> Result<Arc<Self>, LogError> {
+        let (store, identity) = Store::open(folder, config.partitions)?;
+        if identity.partitions != config.partitions {
+            warn!(
+                kept = identity.partitions,
+                configured = config.partitions,
+                "the event log keeps the number of partitions that it was made with"
+            );
+        }
+        store.settle().map_err(LogError::Fatal)?;
+        let inventories = inventories(&store, &identity)?;
+        let partitions = inventories.iter().map(Partition::new).collect();
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            settings: config.clone(),
+            clock,
+            identity,
+            partitions,
+            store: RwLock::new(Some(store)),
+            refusal: Mutex::new(None),
+        });
+        let (queue, commands) = channel();
+        let writer = spawn(Writer::new(shared.clone(), inventories), commands)?;
+        info!(folder = %folder.display(), log_id = %identity.log_id, "event log open");
+        Ok(Arc::new(Self {
+            shared,
+            queue: Mutex::new(Some(queue)),
+            budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            writer: Mutex::new(Some(writer)),
+        }))
+    }
+
+    /// Deletes what is expired and released, and gives the disk space back; for a call every minute or so.
+    ///
+    /// # Errors
+    /// When the marks could not be written. Nothing was deleted then, and a later call may succeed.
+    pub async fn retain(&self) -> Result<(), LogError> {
+        let (answer, dropped) = oneshot::channel();
+        self.send(Command::Retain { answer })?;
+        let moved = dropped.await.map_err(|_| shutting_down())??;
+        let shared = self.shared.clone();
+        blocking(move || shared.reclaim(&moved)).await
+    }
+
+    /// Calls [`retain`](Self::retain) every `period`, for ever. A failure is logged and tried again.
+    pub async fn keep_retaining(&self, period: Duration) {
+        loop {
+            tokio::time::sleep(period).await;
+            if let Err(error) = self.retain().await {
+                warn!(%error, "deleting expired events from the log failed; will try again");
+            }
+        }
+    }
+
+    /// Answers the appends that are queued, and closes the folder. Later appends are refused.
+    pub async fn close(&self) {
+        let writer = self.take_writer();
+        let _ = tokio::task::spawn_blocking(move || writer.map(JoinHandle::join)).await;
+    }
+
+    /// Hangs up, upon which the writer ends behind what is queued.
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        lock(&self.queue).take();
+        lock(&self.writer).take()
+    }
+
+    fn send(&self, command: Command) -> Result<(), LogError> {
+        let queue = lock(&self.queue);
+        let queue = queue.as_ref().ok_or_else(shutting_down)?;
+        queue.send(command).map_err(|_| shutting_down())
+    }
+
+    fn partition(&self, partition: i32) -> Result<(usize, &Partition), LogError> {
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        match self.shared.partitions.get(index) {
+            Some(found) => Ok((index, found)),
+            None => Err(LogError::Fatal(format!("there is no partition {partition}"))),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for EmbeddedLog {
+    fn log_id(&self) -> Uuid {
+        self.shared.identity.log_id
+    }
+
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn partitions(&self) -> i32 {
+        self.shared.identity.partitions
+    }
+
+    async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
+        let start = Instant::now();
+        let (partition, found) = self.partition(partition)?;
+        if records.is_empty() {
+            return Ok(found.range.borrow().end);
+        }
+        if records
+            .iter()
+            .any(|record| record.key.len() + record.value.len() > MAX_RECORD)
+        {
+            return Err(LogError::Fatal(format!(
+                "a record is longer than {MAX_RECORD} bytes"
+            )));
+        }
+        let bytes: usize = records
+            .iter()
+            .map(|record| record.key.len() + record.value.len() + RECORD_OVERHEAD)
+            .sum();
+        // A call larger than the whole budget takes all of it, rather than waiting for ever.
+        let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.budget.clone().acquire_many_owned(permits).await;
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Append(Append {
+            partition,
+            records,
+            bytes,
+            answer,
+            _permit: permit.map_err(|_| shutting_down())?,
+        }))?;
+        let base = answered.await.map_err(|_| shutting_down())??;
+        histogram!(metric::LOG_APPEND_SECONDS).record(start.elapsed().as_secs_f64());
+        Ok(base)
+    }
+
+    async fn fetch(
+        &self,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<StoredRecord>, LogError> {
+        let number = partition;
+        let (partition, found) = self.partition(partition)?;
+        let mut range = found.range.subscribe();
+        let in_range = |range: OffsetRange| match (range.earliest..=range.end).contains(&offset) {
+            true => Ok(range.end),
+            false => Err(LogError::OutOfRange {
+                partition: number,
+                offset,
+                range,
+            }),
+        };
+        let mut end = in_range(*range.borrow_and_update())?;
+        if offset == end {
+            let moved = range.wait_for(|range| range.end > offset);
+            let Ok(Ok(_)) = tokio::time::timeout(max_wait, moved).await else {
+                return Ok(Vec::new());
+            };
+            end = in_range(*range.borrow())?;
+        }
+        let shared = self.shared.clone();
+        let read =
+            blocking(move || shared.with_store(|store| store.read(partition, offset, end, max_bytes))).await;
+        // Retention may have overtaken the read.
+        read.or_else(|error| in_range(*range.borrow()).and(Err(error)))
+    }
+
+    async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {
+        Ok(*self.partition(partition)?.1.range.borrow())
+    }
+
+    fn release(&self, partition: i32, offset: i64) {
+        if let Ok((_, partition)) = self.partition(partition) {
+            let end = partition.range.borrow().end;
+            partition.released.fetch_max(offset.min(end), Ordering::AcqRel);
+        }
+    }
+
+    fn health(&self) -> Result<(), String> {
+        match lock(&self.shared.refusal).clone() {
+            Some(reason) => Err(reason),
+            None => self.shared.room_for(0),
+        }
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        if let Some(writer) = self.take_writer() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Partition {
+    fn new(inventory: &Inventory) -> Self {
+        let range = OffsetRange {
+            earliest: inventory.earliest,
+            end: inventory.end,
+        };
+        Self {
+            range: watch::Sender::new(range),
+            released: AtomicI64::new(inventory.released),
+        }
+    }
+}
+
+impl Shared {
+    /// Says why `bytes` more would leave too little free disk space, if so.
+    fn room_for(&self, bytes: u64) -> Result<(), String> {
+        let folder = self.folder.display();
+        let free = disk::free(&self.folder).map_err(|error| format!("{folder}: {error}"))?;
+        let least = self.settings.min_free_disk.as_u64();
+        if free < least.saturating_add(bytes) {
+            return Err(format!(
+                "{folder} has {free} bytes of disk left, of which {least} stay free"
+            ));
+        }
+        Ok(())
+    }
+
+    fn with_store<T>(&self, read: impl FnOnce(&Store) -> Result<T, LogError>) -> Result<T, LogError> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        match store.as_ref() {
+            Some(store) => read(store),
+            None => Err(LogError::Unavailable("its store is closed".to_owned())),
+        }
+    }
+
+    /// Takes the tables before the partitions' earliest offsets off the disk. `idle` partitions give the
+    /// memory of their records back as well.
+    fn reclaim(&self, idle: &[usize]) -> Result<(), LogError> {
+        let reclaimed = self.with_store(|store| {
+            let reclaim = || {
+                for partition in idle {
+                    store.flush(*partition)?;
+                }
+                for (index, partition) in self.partitions.iter().enumerate() {
+                    let earliest = partition.range.borrow().earliest;
+                    store.drop_before(index, earliest)?;
+                }
+                store.flush_marks()
+            };
+            reclaim().map_err(|error: fjall::Error| LogError::Unavailable(error.to_string()))
+        });
+        if let Ok(bytes) = disk::used(&self.folder) {
+            gauge!(metric::LOG_DISK_BYTES).set(bytes as f64);
+        }
+        reclaimed
+    }
+}
+
+fn inventories(store: &Store, identity: &Identity) -> Result<Vec<Inventory>, LogError> {
+    (0..identity.partitions as usize)
+        .map(|partition| store.inventory(partition))
+        .collect()
+}
+
+fn spawn(writer: Writer, commands: Receiver<Command>) -> Result<JoinHandle<()>, LogError> {
+    std::thread::Builder::new()
+        .name("event-log".to_owned())
+        .spawn(move || writer.run(&commands))
+        .map_err(|error| LogError::Fatal(format!("no thread for the event log: {error}")))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(LogError::Fatal(format!("reading failed: {error}"))))
+}
+
+fn shutting_down() -> LogError {
+    LogError::Unavailable("it has stopped".to_owned())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,287 @@
+//! The fjall database beneath the log: one keyspace a partition, and one for what the log knows of itself.
+//!
+//! A frame's key is the offset of its *last* record, so that the frame which holds an offset is the first
+//! one at or behind it, and the end of the partition is in the last key. Frames are written once, in rising
+//! order, and leave by whole tables: hence FIFO compaction without a limit, which never rewrites anything.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fjall::compaction::Fifo;
+use fjall::config::{CompressionPolicy, FilterPolicy};
+use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use uuid::Uuid;
+
+use super::frame::{self, Frame};
+use super::mark::{Identity, Mark};
+use super::segment::Segments;
+use crate::broker::{LogError, StoredRecord};
+
+/// Memory for blocks of tables. Reads are scans, which no cache helps; this holds what they are on.
+const CACHE_BYTES: u64 = 2 << 20;
+/// Memory for records that are in the journal and not yet in a table, over all partitions.
+const MEMTABLES_BYTES: u64 = 32 << 20;
+/// Bytes of old journals at which lagging partitions are flushed; the least that fjall takes.
+const JOURNALS_BYTES: u64 = 64 << 20;
+/// Sealed memtables at which commits wait. Below fjall's own limit of 4, at which it would wait inside of a
+/// commit, for ever if its flusher has died.
+const SEALED_LIMIT: usize = 2;
+/// How long a flush may take before the log counts as stuck.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The open database.
+pub(super) struct Store {
+    database: Database,
+    meta: Keyspace,
+    partitions: Vec<Keyspace>,
+    memtable_bytes: u64,
+}
+
+/// One frame on its way into the store.
+pub(super) struct FrameWrite {
+    pub(super) partition: usize,
+    pub(super) last: i64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Store {
+    /// Opens the store of `folder`, or makes one with `partitions`, and brings its journal's records into
+    /// tables, so that they are on the disk whatever became of the fsync that failed or never was.
+    pub(super) fn open(folder: &Path, partitions: i32) -> Result<(Self, Identity), LogError> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNALS_BYTES)
+            .journal_compression(CompressionType::None)
+            .manual_journal_persist(true)
+            // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
+            .worker_threads(2)
+            .open()
+            .map_err(|error| open_error(folder, &error))?;
+        let meta = database
+            .keyspace("meta", || {
+                KeyspaceCreateOptions::default().max_memtable_size(1 << 20)
+            })
+            .map_err(|error| open_error(folder, &error))?;
+        let identity = match Mark::identity(&meta).map_err(|error| read_error(&error))? {
+            Some(identity) => identity,
+            None => Self::found(&database, &meta, partitions).map_err(|error| open_error(folder, &error))?,
+        };
+        let memtable_bytes = (MEMTABLES_BYTES / identity.partitions.max(1) as u64).clamp(1 << 18, 8 << 20);
+        let partitions = (0..identity.partitions)
+            .map(|partition| database.keyspace(&format!("p{partition}"), || frames_options(memtable_bytes)))
+            .collect::<fjall::Result<_>>()
+            .map_err(|error| open_error(folder, &error))?;
+        let store = Self {
+            database,
+            meta,
+            partitions,
+            memtable_bytes,
+        };
+        Ok((store, identity))
+    }
+
+    fn found(database: &Database, meta: &Keyspace, partitions: i32) -> fjall::Result<Identity> {
+        let identity = Identity {
+            log_id: Uuid::new_v4(),
+            partitions,
+        };
+        let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+        let (key, value) = identity.entry();
+        batch.insert(meta, key, value);
+        batch.commit()?;
+        Ok(identity)
+    }
+
+    /// Writes frames and marks as one batch, on the disk when it returns.
+    /// After an error the store takes no more writes and must be opened anew.
+    pub(super) fn commit(&self, frames: Vec<FrameWrite>, marks: &[Mark]) -> fjall::Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for write in frames {
+            batch.insert(
+                &self.partitions[write.partition],
+                offset_key(write.last),
+                write.bytes,
+            );
+        }
+        for mark in marks {
+            match mark.entry() {
+                (key, Some(value)) => batch.insert(&self.meta, key, value),
+                (key, None) => batch.remove(&self.meta, key),
+            }
+        }
+        batch.commit()
+    }
+
+    /// Waits until the flusher has caught up enough for a commit not to wait inside of fjall.
+    ///
+    /// # Errors
+    /// When the flusher has died or does not get on.
+    pub(super) fn wait_for_flusher(&self) -> Result<(), String> {
+        let is_behind = || {
+            self.partitions.iter().chain([&self.meta]).any(|keyspace| {
+                keyspace.sealed_memtable_count() >= SEALED_LIMIT
+                    || keyspace.tree.active_memtable().size() > 2 * self.memtable_bytes
+            })
+        };
+        self.wait_while(is_behind)
+    }
+
+    /// Moves every record from memory into tables and waits until they are on the disk.
+    pub(super) fn settle(&self) -> Result<(), String> {
+        for keyspace in self.partitions.iter().chain([&self.meta]) {
+            keyspace.rotate_memtable().map_err(|error| error.to_string())?;
+        }
+        self.wait_while(|| {
+            self.partitions
+                .iter()
+                .chain([&self.meta])
+                .any(|keyspace| keyspace.sealed_memtable_count() > 0)
+        })
+    }
+
+    fn wait_while(&self, condition: impl Fn() -> bool) -> Result<(), String> {
+        let start = Instant::now();
+        while condition() {
+            // Writing nothing is how one asks fjall whether a background task has failed.
+            self.database
+                .persist(PersistMode::Buffer)
+                .map_err(|error| format!("writing to the disk failed in the background: {error}"))?;
+            if start.elapsed() > FLUSH_PATIENCE {
+                return Err(format!(
+                    "the disk did not keep up for {} s",
+                    FLUSH_PATIENCE.as_secs()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The segments of a partition and its offsets, with what is behind the last mark read from the frames.
+    pub(super) fn inventory(&self, partition: usize) -> Result<Inventory, LogError> {
+        let marks = Mark::of_partition(&self.meta, partition).map_err(|error| read_error(&error))?;
+        let mut segments = Segments::new(marks.segments);
+        let mut end = segments.closed_end().unwrap_or(0).max(marks.earliest);
+        for entry in self.partitions[partition].range(offset_key(end)..) {
+            let (key, value) = entry.into_inner().map_err(|error| read_error(&error))?;
+            let header = frame::header(&value).map_err(|error| corrupt(partition, &key, &error))?;
+            end = header.base + i64::from(header.records);
+            segments.add(end, header.appended_at, value.len() as u64);
+        }
+        Ok(Inventory {
+            segments,
+            earliest: marks.earliest,
+            released: marks.released,
+            end,
+        })
+    }
+
+    /// Reads records of `offset..end` until they come to `max_bytes`; at least one if there is one.
+    pub(super) fn read(
+        &self,
+        partition: usize,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+    ) -> Result<Vec<StoredRecord>, LogError> {
+        let mut records = Vec::new();
+        let mut next = offset;
+        let mut bytes = 0;
+        for entry in self.partitions[partition].range(offset_key(offset)..offset_key(end)) {
+            let (key, value) = entry.into_inner().map_err(|error| read_error(&error))?;
+            let frame = Frame::decode(&value).map_err(|error| corrupt(partition, &key, &error))?;
+            let base = frame.header.base;
+            if base > next {
+                return Err(missing(partition, next, base));
+            }
+            let appended_at = jiff::Timestamp::from_microsecond(frame.header.appended_at).unwrap_or_default();
+            for (position, record) in (base..).zip(frame.records()) {
+                let (key, value) = record.map_err(|error| corrupt(partition, &offset_key(base), &error))?;
+                if position < next {
+                    continue;
+                }
+                bytes += value.len();
+                records.push(StoredRecord {
+                    offset: position,
+                    appended_at,
+                    key,
+                    value,
+                });
+                next = position + 1;
+                if bytes >= max_bytes {
+                    return Ok(records);
+                }
+            }
+        }
+        if records.is_empty() && offset < end {
+            return Err(missing(partition, offset, end));
+        }
+        Ok(records)
+    }
+
+    /// Gives the disk space of whole tables before `offset` back.
+    pub(super) fn drop_before(&self, partition: usize, offset: i64) -> fjall::Result<()> {
+        let keyspace = &self.partitions[partition];
+        let first = keyspace.first_key_value().map(fjall::Guard::key).transpose()?;
+        if first.is_some_and(|key| key.as_ref() < offset_key(offset).as_slice()) {
+            keyspace.tree.drop_range(..offset_key(offset))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a partition's memory to a table, when nobody is in a hurry.
+    pub(super) fn flush(&self, partition: usize) -> fjall::Result<()> {
+        self.partitions[partition].rotate_memtable().map(drop)
+    }
+
+    /// Flushes the marks, which also lets fjall delete what [`drop_before`](Self::drop_before) dropped, and
+    /// old journals.
+    pub(super) fn flush_marks(&self) -> fjall::Result<()> {
+        self.meta.rotate_memtable().map(drop)
+    }
+}
+
+/// What a store holds of a partition.
+#[derive(Debug)]
+pub(super) struct Inventory {
+    pub(super) segments: Segments,
+    pub(super) earliest: i64,
+    pub(super) released: i64,
+    pub(super) end: i64,
+}
+
+fn frames_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .compaction_strategy(Arc::new(Fifo::new(u64::MAX, None)))
+        .filter_policy(FilterPolicy::disabled())
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .max_memtable_size(memtable_bytes)
+        .manual_journal_persist(true)
+}
+
+/// Offsets are never negative, so that their big-endian bytes sort as they do.
+fn offset_key(offset: i64) -> [u8; 8] {
+    offset.to_be_bytes()
+}
+
+fn open_error(folder: &Path, error: &fjall::Error) -> LogError {
+    let place = folder.display();
+    LogError::Fatal(match error {
+        fjall::Error::Locked => format!("{place} is in use by another process"),
+        error => format!("{place} cannot be opened: {error}"),
+    })
+}
+
+fn read_error(error: &fjall::Error) -> LogError {
+    LogError::Fatal(format!("reading failed: {error}"))
+}
+
+fn corrupt(partition: usize, key: &[u8], error: &frame::FrameError) -> LogError {
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    LogError::Fatal(format!("partition {partition}, frame {key}: {error}"))
+}
+
+fn missing(partition: usize, from: i64, to: i64) -> LogError {
+    LogError::Fatal(format!("partition {partition} lacks the offsets {from}..{to}"))
+}

@@ -1,0 +1,390 @@
+//! The one thread that writes: gathers what waits, commits it with one fsync, then answers.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::{error, info, warn};
+
+use super::frame::Builder;
+use super::mark::Mark;
+use super::segment::{Policy, Segments, expired};
+use super::store::{FrameWrite, Inventory, Store};
+use super::{Shared, inventories, lock};
+use crate::broker::{LogError, Record};
+use crate::telemetry::metric;
+
+/// Bytes that go into one commit; more would only make its callers wait longer.
+const COMMIT_BYTES: usize = 4 << 20;
+/// Bytes at which a frame is full. Readers decode whole frames, and hold their memory while they hold a record.
+const FRAME_BYTES: usize = 256 << 10;
+/// A closed segment's bytes at the most; the grain of retention.
+const SEGMENT_BYTES: u64 = 4 << 20;
+/// How often a broken store is tried again.
+const REOPEN_EVERY: Duration = Duration::from_millis(500);
+/// Free disk space without which opening anew would only fail again: it writes what the journal holds.
+const REOPEN_ROOM: u64 = 16 << 20;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    Append(Append),
+    /// Move the earliest offsets; the answer names the partitions in which nothing was written of late.
+    Retain {
+        answer: oneshot::Sender<Result<Vec<usize>, LogError>>,
+    },
+}
+
+/// Records that wait to be written.
+pub(super) struct Append {
+    pub(super) partition: usize,
+    pub(super) records: Vec<Record>,
+    pub(super) bytes: usize,
+    pub(super) answer: oneshot::Sender<Result<i64, LogError>>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// The writer's own view of a partition, ahead of what readers see only during a commit.
+struct Tail {
+    end: i64,
+    segments: Segments,
+    released: i64,
+    wrote: bool,
+}
+
+/// Owns the partitions' ends and the store's writes.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    tails: Vec<Tail>,
+    policy: Policy,
+    builder: Builder,
+    /// Why the store must be opened anew, and when that was last tried.
+    broken: Option<(String, Instant)>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, inventories: Vec<Inventory>) -> Self {
+        let total_bytes = shared.settings.retention_size.as_u64();
+        let share = total_bytes / (inventories.len().max(1) as u64 * 16);
+        Self {
+            policy: Policy {
+                segment_bytes: share.clamp(64 << 10, SEGMENT_BYTES),
+                retention: shared.settings.retention,
+                total_bytes,
+            },
+            shared,
+            tails: inventories.into_iter().map(Tail::new).collect(),
+            builder: Builder::default(),
+            broken: None,
+        }
+    }
+
+    /// Works until the log hangs up.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let _announcer = DeathAnnouncer(self.shared.clone());
+        let mut appends = Vec::new();
+        loop {
+            // While all is well, only a command wakes this thread.
+            let wait = self.broken.as_ref().map_or(Duration::MAX, |_| REOPEN_EVERY);
+            let hung_up = match commands.recv_timeout(wait) {
+                Ok(command) => self.gather(command, commands, &mut appends),
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            self.repair();
+            if !appends.is_empty() {
+                self.commit(std::mem::take(&mut appends));
+            }
+            if hung_up {
+                break;
+            }
+        }
+        self.close();
+    }
+
+    /// Collects appends until none waits or a commit is full. Returns whether the log hung up.
+    fn gather(&mut self, first: Command, commands: &Receiver<Command>, appends: &mut Vec<Append>) -> bool {
+        let mut bytes = 0;
+        let mut next = Ok(first);
+        loop {
+            match next {
+                Ok(Command::Append(append)) => {
+                    bytes += append.bytes;
+                    appends.push(append);
+                }
+                Ok(Command::Retain { answer }) => {
+                    let _ = answer.send(self.retain());
+                }
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => return true,
+            }
+            if bytes >= COMMIT_BYTES {
+                return false;
+            }
+            next = commands.try_recv();
+        }
+    }
+
+    /// Writes all appends as one batch and answers each of them.
+    fn commit(&mut self, mut appends: Vec<Append>) {
+        // Stable, so that the appends of a partition keep their order.
+        appends.sort_by_key(|append| append.partition);
+        let bytes = appends.iter().map(|append| append.bytes as u64).sum();
+        let written = self.check(bytes).and_then(|()| self.write(&appends));
+        match written {
+            Ok(bases) => {
+                self.publish();
+                for (append, base) in appends.into_iter().zip(bases) {
+                    let _ = append.answer.send(Ok(base));
+                }
+            }
+            Err(reason) => {
+                for append in appends {
+                    let _ = append.answer.send(Err(LogError::Unavailable(reason.clone())));
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, bytes: u64) -> Result<(), String> {
+        if let Some((reason, _)) = &self.broken {
+            return Err(reason.clone());
+        }
+        self.shared.room_for(bytes)?;
+        let ready = self.with_store(|store| store.wait_for_flusher());
+        ready.inspect_err(|reason| self.fail(reason))
+    }
+
+    fn write(&mut self, appends: &[Append]) -> Result<Vec<i64>, String> {
+        let now = self.shared.clock.now();
+        let mut bases = Vec::with_capacity(appends.len());
+        let mut frames = Vec::new();
+        let mut marks = Vec::new();
+        for group in appends.chunk_by(|one, other| one.partition == other.partition) {
+            let partition = group[0].partition;
+            let tail = &mut self.tails[partition];
+            tail.wrote = true;
+            for append in group {
+                bases.push(tail.end + i64::from(self.builder.records()));
+                for record in &append.records {
+                    self.builder.push(record);
+                    if self.builder.len() >= FRAME_BYTES {
+                        frames.push(tail.finish(&mut self.builder, partition, now));
+                    }
+                }
+            }
+            if self.builder.records() > 0 {
+                frames.push(tail.finish(&mut self.builder, partition, now));
+            }
+            if let Some(segment) = tail.segments.close_if_due(&self.policy, now) {
+                marks.push(Mark::Closed { partition, segment });
+            }
+        }
+        let committed =
+            self.with_store(|store| store.commit(frames, &marks).map_err(|error| error.to_string()));
+        committed.inspect_err(|reason| self.fail(reason))?;
+        Ok(bases)
+    }
+
+    /// Shows readers what is on the disk now.
+    fn publish(&self) {
+        for (index, (tail, partition)) in self.tails.iter().zip(&self.shared.partitions).enumerate() {
+            let grown = tail.end - partition.range.borrow().end;
+            if grown > 0 {
+                partition.range.send_modify(|range| range.end = tail.end);
+                counter!(metric::LOG_APPENDED_TOTAL, "partition" => index.to_string())
+                    .increment(grown.cast_unsigned());
+            }
+        }
+    }
+
+    /// Moves the earliest offsets past what is expired, on the disk before anything is deleted.
+    fn retain(&mut self) -> Result<Vec<usize>, LogError> {
+        if let Some((reason, _)) = &self.broken {
+            return Err(LogError::Unavailable(reason.clone()));
+        }
+        let now = self.shared.clock.now();
+        let mut marks = self.released_marks();
+        for (partition, tail) in self.tails.iter_mut().enumerate() {
+            if let Some(segment) = tail.segments.close_if_due(&self.policy, now) {
+                marks.push(Mark::Closed { partition, segment });
+            }
+        }
+        let released: Vec<_> = self.tails.iter().map(|tail| tail.released).collect();
+        let segments: Vec<_> = self.tails.iter().map(|tail| tail.segments.clone()).collect();
+        let mut earliest = Vec::new();
+        for (partition, count) in expired(&segments, &released, &self.policy, now)
+            .into_iter()
+            .enumerate()
+        {
+            let dropped = self.tails[partition].segments.take(count);
+            let Some(last) = dropped.last() else { continue };
+            earliest.push((partition, last.end));
+            marks.push(Mark::Earliest {
+                partition,
+                offset: last.end,
+            });
+            marks.extend(dropped.iter().map(|segment| Mark::Dropped {
+                partition,
+                segment: *segment,
+            }));
+        }
+        self.write_marks(&marks).map_err(LogError::Unavailable)?;
+        for (partition, offset) in earliest {
+            self.shared.partitions[partition]
+                .range
+                .send_modify(|range| range.earliest = offset);
+        }
+        let idle = self.tails.iter_mut().enumerate();
+        let idle = idle.filter_map(|(index, tail)| (!std::mem::take(&mut tail.wrote)).then_some(index));
+        Ok(idle.collect())
+    }
+
+    fn released_marks(&mut self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        for (partition, tail) in self.tails.iter_mut().enumerate() {
+            let offset = self.shared.partitions[partition].released.load(Ordering::Acquire);
+            if offset > tail.released {
+                tail.released = offset;
+                marks.push(Mark::Released { partition, offset });
+            }
+        }
+        marks
+    }
+
+    fn write_marks(&mut self, marks: &[Mark]) -> Result<(), String> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let written = self.with_store(|store| {
+            store.wait_for_flusher()?;
+            store.commit(Vec::new(), marks).map_err(|error| error.to_string())
+        });
+        written.inspect_err(|reason| self.fail(reason))
+    }
+
+    fn with_store<T>(&self, write: impl FnOnce(&Store) -> Result<T, String>) -> Result<T, String> {
+        let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
+        store
+            .as_ref()
+            .map_or_else(|| Err("its store is closed".to_owned()), write)
+    }
+
+    /// Refuses appends until the store has been opened anew. Readers go on with the old one.
+    fn fail(&mut self, reason: &str) {
+        error!(
+            reason,
+            "the event log cannot write; appends are refused until it can"
+        );
+        self.broken = Some((reason.to_owned(), Instant::now()));
+        *lock(&self.shared.refusal) = Some(reason.to_owned());
+    }
+
+    /// Opens a broken store anew, when there is room for it.
+    fn repair(&mut self) {
+        let Some((_, tried)) = &mut self.broken else {
+            return;
+        };
+        let is_time = tried.elapsed() >= REOPEN_EVERY;
+        if !is_time || self.shared.room_for(REOPEN_ROOM).is_err() {
+            return;
+        }
+        *tried = Instant::now();
+        match self.reopen() {
+            Ok(()) => {
+                info!("the event log can write again");
+                self.broken = None;
+                *lock(&self.shared.refusal) = None;
+            }
+            Err(error) => {
+                warn!(%error, "the event log cannot write yet");
+                *lock(&self.shared.refusal) = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Replaces the store, and takes the ends over from it: a batch that failed may have arrived whole.
+    /// It becomes visible only now that it has been written once more, into tables.
+    fn reopen(&mut self) -> Result<(), LogError> {
+        let mut slot = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
+        // The folder's lock goes with the last handle.
+        *slot = None;
+        let (store, identity) = Store::open(&self.shared.folder, self.shared.identity.partitions)?;
+        let store = slot.insert(store);
+        if identity != self.shared.identity {
+            return Err(LogError::Fatal(format!(
+                "another log, {}, has taken its place",
+                identity.log_id
+            )));
+        }
+        store.settle().map_err(LogError::Unavailable)?;
+        let inventories = inventories(store, &identity)?;
+        drop(slot);
+        for (index, inventory) in inventories.iter().enumerate() {
+            let known = self.shared.partitions[index].range.borrow().end;
+            if inventory.end < known {
+                let lost = format!(
+                    "partition {index} ends at {}, acknowledged was {known}",
+                    inventory.end
+                );
+                return Err(LogError::Fatal(lost));
+            }
+        }
+        self.tails = inventories.into_iter().map(Tail::new).collect();
+        self.builder = Builder::default();
+        self.publish();
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let marks = self.released_marks();
+        if self.broken.is_none()
+            && let Err(reason) = self.write_marks(&marks)
+        {
+            warn!(
+                reason,
+                "the event log could not note what was stored; more than needed will stay"
+            );
+        }
+        self.shared
+            .store
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}
+
+impl Tail {
+    fn new(inventory: Inventory) -> Self {
+        Self {
+            end: inventory.end,
+            segments: inventory.segments,
+            released: inventory.released,
+            wrote: true,
+        }
+    }
+
+    fn finish(&mut self, builder: &mut Builder, partition: usize, now: jiff::Timestamp) -> FrameWrite {
+        let base = self.end;
+        self.end += i64::from(builder.records());
+        let bytes = builder.finish(base, now.as_microsecond());
+        self.segments
+            .add(self.end, now.as_microsecond(), bytes.len() as u64);
+        FrameWrite {
+            partition,
+            last: self.end - 1,
+            bytes,
+        }
+    }
+}
+
+/// Makes the log unhealthy when the writer ends, be it by a panic.
+struct DeathAnnouncer(Arc<Shared>);
+
+impl Drop for DeathAnnouncer {
+    fn drop(&mut self) {
+        *lock(&self.0.refusal) = Some("the event log's writer has stopped".to_owned());
+    }
+}
