@@ -12,6 +12,7 @@ pub mod month;
 pub mod months;
 mod names;
 pub mod pool;
+pub mod reader;
 mod rollup;
 pub mod sqlstate;
 pub mod writer;

@@ -1,0 +1,388 @@
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use momsflow::embedded::{EmbeddedError, EmbeddedPostgres, HEALTH_PART, connection_of, find};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{DataDir, connect, kill, value};
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A query that keeps a backend busy without ever waiting for anything.
+const BUSY: &str = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_nothing_to_serving_and_again() {
+    let data = DataDir::new();
+    let began = Instant::now();
+    let postgres = data.start().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "first start took {took:?}");
+
+    let client = connect(&postgres.events_config()).await.unwrap();
+    for (setting, expected) in [
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("data_checksums", "on"),
+        ("server_encoding", "UTF8"),
+        ("listen_addresses", "127.0.0.1"),
+        ("jit", "off"),
+        ("checkpoint_timeout", "15min"),
+        ("TimeZone", "UTC"),
+    ] {
+        assert_eq!(
+            value(&client, &format!("SHOW {setting}")).await,
+            expected,
+            "{setting}"
+        );
+    }
+    assert_eq!(value(&client, "SELECT upper('äöü')").await, "ÄÖÜ");
+    client
+        .batch_execute("CREATE TABLE kept AS SELECT 7 AS n")
+        .await
+        .unwrap();
+    connect(&postgres.views_config()).await.unwrap();
+    drop(client);
+
+    let port = postgres.connections().port();
+    postgres.stop().await.unwrap();
+    assert_eq!(data.processes(), Vec::<i32>::new());
+
+    let began = Instant::now();
+    let postgres = data.start().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "restart took {took:?}");
+    assert_eq!(postgres.connections().port(), port);
+    let client = connect(&postgres.events_config()).await.unwrap();
+    assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_the_password_and_nothing_runs_as_root() {
+    let data = DataDir::new();
+    let postgres = data.start().await;
+    for file in ["owner-password", "reader-password"] {
+        let mode = data.postgres(file).metadata().unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert!(!data.postgres("initdb-password").exists());
+    let log = fs::read_to_string(data.postgres("postgres.log")).unwrap();
+    let reader_password = postgres.connections().reader_password().reveal();
+    assert!(!log.contains(reader_password));
+
+    let mut over_tcp = tokio_postgres::Config::new();
+    over_tcp
+        .host("127.0.0.1")
+        .port(postgres.connections().port())
+        .user("momsflow_reader")
+        .dbname("momsflow_events");
+    connect(over_tcp.clone().password(reader_password)).await.unwrap();
+    assert!(connect(over_tcp.password("guess")).await.is_err());
+    let mut over_socket = postgres.events_config();
+    assert!(connect(over_socket.password("guess")).await.is_err());
+
+    let processes = data.processes();
+    assert!(processes.len() > 1, "{processes:?}");
+    for pid in processes {
+        let status = fs::metadata(format!("/proc/{pid}")).unwrap();
+        assert_ne!(status.uid(), 0, "process {pid}");
+    }
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_postmaster_comes_back_under_supervision() {
+    let data = DataDir::new();
+    let options = data.options();
+    let health = options.health.clone();
+    let postgres = Arc::new(EmbeddedPostgres::start(options).await.unwrap());
+    let shutdown = CancellationToken::new();
+    let supervisor = tokio::spawn({
+        let (postgres, shutdown) = (postgres.clone(), shutdown.clone());
+        async move { postgres.supervise(shutdown).await }
+    });
+    let config = postgres.events_config();
+    let client = connect(&config).await.unwrap();
+    client
+        .batch_execute("CREATE TABLE kept AS SELECT 7 AS n")
+        .await
+        .unwrap();
+    let busy = tokio::spawn(async move { client.batch_execute(BUSY).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    for round in 0..2 {
+        let killed = postgres.pid().unwrap();
+        kill(killed);
+        let began = Instant::now();
+        let client = loop {
+            match connect(&config).await {
+                Ok(client) if postgres.pid() != Some(killed) => break client,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "round {round}: it stays away"
+            );
+        };
+        assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
+    }
+    assert!(busy.await.unwrap().is_err());
+    let began = Instant::now();
+    while health.faults().contains_key(HEALTH_PART) {
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", health.faults());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    shutdown.cancel();
+    supervisor.await.unwrap().unwrap();
+    assert_eq!(data.processes(), Vec::<i32>::new());
+    assert!(
+        !data.postgres("cluster/postmaster.pid").exists(),
+        "it was stopped cleanly"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_killed_run_is_stopped_and_a_new_one_takes_over() {
+    let data = DataDir::new();
+    // Forgotten rather than dropped, as by a SIGKILL.
+    let first = std::mem::ManuallyDrop::new(data.start().await);
+    let client = connect(&first.events_config()).await.unwrap();
+    client
+        .batch_execute("CREATE TABLE kept AS SELECT 7 AS n")
+        .await
+        .unwrap();
+    let orphan = first.pid().unwrap();
+
+    let second = std::mem::ManuallyDrop::new(data.start().await);
+    assert_ne!(second.pid(), Some(orphan));
+    assert!(!data.processes().contains(&orphan));
+    let client = connect(&second.events_config()).await.unwrap();
+    assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
+
+    // This time only the postmaster dies, and a backend goes on holding the shared memory.
+    let busy = tokio::spawn(async move { client.batch_execute(BUSY).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    kill(second.pid().unwrap());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!data.processes().is_empty(), "the busy backend lives on");
+    let third = data.start().await;
+    assert!(busy.await.unwrap().is_err());
+    let client = connect(&third.events_config()).await.unwrap();
+    assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
+    third.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_pid_file_does_not_keep_the_server_from_starting() {
+    let data = DataDir::new();
+    let postgres = data.start().await;
+    let pid_file = data.postgres("cluster/postmaster.pid");
+    let text = fs::read_to_string(&pid_file).unwrap();
+    postgres.stop().await.unwrap();
+    let owner = data.postgres("cluster").metadata().unwrap();
+
+    // The number belongs to a living process of the same user, which is no PostgreSQL.
+    let mut stranger = Command::new("sleep")
+        .arg("60")
+        .uid(owner.uid())
+        .gid(owner.gid())
+        .spawn()
+        .unwrap();
+    let rest = text.split_once('\n').unwrap().1;
+    for pid in [stranger.id(), 4_000_000] {
+        fs::write(&pid_file, format!("{pid}\n{rest}")).unwrap();
+        std::os::unix::fs::chown(&pid_file, Some(owner.uid()), Some(owner.gid())).unwrap();
+        fs::set_permissions(&pid_file, Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(
+            connection_of(data.path()),
+            Err(EmbeddedError::NotRunning(_))
+        ));
+        let started = EmbeddedPostgres::start(data.options()).await;
+        if started.is_err() {
+            let _ = stranger.kill();
+        }
+        started.unwrap().stop().await.unwrap();
+    }
+    assert!(
+        stranger.try_wait().unwrap().is_none(),
+        "the stranger was left alone"
+    );
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_another_major_version_is_refused_and_left_alone() {
+    let data = DataDir::new();
+    fs::create_dir_all(data.postgres("cluster")).unwrap();
+    fs::write(data.postgres("cluster/PG_VERSION"), "99\n").unwrap();
+    if is_root() {
+        // As if `nobody` had made it; root's own would be no cluster of PostgreSQL.
+        std::os::unix::fs::chown(data.postgres("cluster"), Some(65534), Some(65534)).unwrap();
+    }
+    let refused = EmbeddedPostgres::start(data.options())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("made by PostgreSQL 99"), "{refused}");
+    assert!(refused.contains("hint: "), "{refused}");
+    let version = fs::read_to_string(data.postgres("cluster/PG_VERSION")).unwrap();
+    assert_eq!(version, "99\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_creation_is_begun_anew() {
+    let data = DataDir::new();
+    for wait in [60, 400] {
+        let start = EmbeddedPostgres::start(data.options());
+        let outcome = tokio::time::timeout(Duration::from_millis(wait), start).await;
+        assert!(outcome.is_err(), "initdb cannot be done within {wait} ms");
+    }
+    assert!(!data.postgres("cluster").exists());
+    assert!(data.postgres("cluster.new").exists());
+
+    // And one that outlives its momsflow.
+    let unfinished = data.postgres("cluster.new");
+    fs::remove_dir_all(&unfinished).unwrap();
+    fs::create_dir(&unfinished).unwrap();
+    let initdb = find(None, &unfinished, None).unwrap().program("initdb");
+    let mut orphan = Command::new(initdb);
+    orphan.arg("-D").arg(&unfinished).current_dir(&unfinished);
+    orphan
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    if is_root() {
+        let (uid, gid) = user("nobody");
+        std::os::unix::fs::chown(&unfinished, Some(uid), Some(gid)).unwrap();
+        orphan.uid(uid).gid(gid);
+    }
+    let mut orphan = orphan.spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(orphan.try_wait().unwrap().is_none(), "initdb is still at work");
+
+    let postgres = data.start().await;
+    assert!(!orphan.wait().unwrap().success());
+    assert!(!unfinished.exists());
+    connect(&postgres.events_config()).await.unwrap();
+    postgres.stop().await.unwrap();
+}
+
+fn user(name: &str) -> (u32, u32) {
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let line = users
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}:")))
+        .unwrap();
+    let fields: Vec<_> = line.split(':').collect();
+    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_dir_that_the_servers_user_cannot_reach_is_refused() {
+    if !is_root() {
+        eprintln!("skipped: only root starts PostgreSQL as another user");
+        return;
+    }
+    let data = DataDir::new();
+    fs::set_permissions(data.parent(), Permissions::from_mode(0o700)).unwrap();
+    let error = EmbeddedPostgres::start(data.options()).await.unwrap_err();
+    assert!(
+        matches!(&error, EmbeddedError::NotTraversable { folder, .. } if folder == &data.parent().canonicalize().unwrap()),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("--data-dir /var/lib/momsflow"),
+        "{error}"
+    );
+
+    // The data dir itself is momsflow's to open.
+    fs::set_permissions(data.parent(), Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(data.path(), Permissions::from_mode(0o700)).unwrap();
+    data.start().await.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_path_gets_its_socket_elsewhere() {
+    let data = DataDir::named(&"long".repeat(40));
+    let postgres = data.start().await;
+    let folder = postgres.connections().socket_folder().unwrap().to_owned();
+    assert!(!folder.starts_with(data.parent()), "{}", folder.display());
+    assert_eq!(folder.metadata().unwrap().mode() & 0o777, 0o700);
+    connect(&postgres.events_config()).await.unwrap();
+    let found = connection_of(data.path()).unwrap();
+    assert_eq!(found.socket_folder(), Some(folder.as_path()));
+    postgres.stop().await.unwrap();
+    assert!(!folder.exists(), "nothing is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_commands_find_the_running_server() {
+    let data = DataDir::new();
+    assert!(matches!(
+        connection_of(data.path()),
+        Err(EmbeddedError::NoCluster(_))
+    ));
+    let postgres = data.start().await;
+    let found = connection_of(data.path()).unwrap();
+    assert_eq!(found.port(), postgres.connections().port());
+    connect(&found.events()).await.unwrap();
+    connect(&found.reader_views()).await.unwrap();
+    postgres.stop().await.unwrap();
+    assert!(matches!(
+        connection_of(data.path()),
+        Err(EmbeddedError::NotRunning(_))
+    ));
+
+    fs::remove_file(data.postgres("owner-password")).unwrap();
+    let error = EmbeddedPostgres::start(data.options()).await.unwrap_err();
+    assert!(matches!(error, EmbeddedError::PasswordMissing(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_replaced_or_refused_as_configured() {
+    let data = DataDir::new();
+    let postgres = data.start().await;
+    let first = postgres.connections().port();
+    postgres.stop().await.unwrap();
+
+    let thief = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
+    let mut options = data.options();
+    options.port = first;
+    let error = EmbeddedPostgres::start(options).await.unwrap_err();
+    assert!(
+        matches!(error, EmbeddedError::PortTaken { port } if port == first),
+        "{error}"
+    );
+
+    let postgres = data.start().await;
+    let second = postgres.connections().port();
+    assert_ne!(second, first);
+    postgres.stop().await.unwrap();
+    drop(thief);
+    let postgres = data.start().await;
+    assert_eq!(postgres.connections().port(), second, "the new one is kept");
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_quotes_the_servers_reason() {
+    let data = DataDir::new();
+    data.start().await.stop().await.unwrap();
+    let auto = data.postgres("cluster/postgresql.auto.conf");
+    fs::write(&auto, "shared_buffers = 'a lot'\n").unwrap();
+    let error = EmbeddedPostgres::start(data.options())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("shared_buffers"), "{error}");
+    assert!(error.contains("postgres.log"), "{error}");
+}
