@@ -15,15 +15,29 @@ use crate::store::dead_letters::{self, Selection, Summary};
 
 pub(super) async fn run(config: Config, action: DeadLetters) -> anyhow::Result<ExitCode> {
     match action {
-        DeadLetters::List { filter, all, limit, output } => {
+        DeadLetters::List {
+            filter,
+            all,
+            limit,
+            output,
+        } => {
             let client = open_events(&config).await?;
             let letters = dead_letters::list(&client, &selection(vec![], filter), all, limit).await?;
             list(&letters, output)?;
         }
         DeadLetters::Show { id, output } => return show(&config, id, output).await,
-        DeadLetters::Replay { ids, filter, set, all, output } => {
+        DeadLetters::Replay {
+            ids,
+            filter,
+            set,
+            all,
+            output,
+        } => {
             let selection = chosen(ids, filter, all)?;
-            let set = set.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?;
+            let set = set
+                .iter()
+                .map(|text| assignment(text))
+                .collect::<Result<_, _>>()?;
             return replay(&config, ReplayRequest { selection, set }, output).await;
         }
         DeadLetters::Discard { ids, filter, all } => {
@@ -61,7 +75,9 @@ fn assignment(text: &str) -> Result<(String, Value), WrongUse> {
             let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
             Ok((pointer.to_owned(), value))
         }
-        _ => Err(WrongUse(format!("--set {text}: expected /PATH=VALUE, as in --set /userId=u-42"))),
+        _ => Err(WrongUse(format!(
+            "--set {text}: expected /PATH=VALUE, as in --set /userId=u-42"
+        ))),
     }
 }
 
@@ -75,7 +91,11 @@ fn list(letters: &[Summary], as_json: Json) -> anyhow::Result<()> {
     let rows: Vec<_> = letters
         .iter()
         .map(|letter| {
-            let place = if letter.pointer.is_empty() { "-" } else { &letter.pointer };
+            let place = if letter.pointer.is_empty() {
+                "-"
+            } else {
+                &letter.pointer
+            };
             vec![
                 letter.id.to_string(),
                 format!("{:.0}", letter.received_at),
@@ -87,7 +107,10 @@ fn list(letters: &[Summary], as_json: Json) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    output::table(&["ID", "RECEIVED", "STATE", "CODE", "PLACE", "SOURCE", "DETAIL"], &rows)
+    output::table(
+        &["ID", "RECEIVED", "STATE", "CODE", "PLACE", "SOURCE", "DETAIL"],
+        &rows,
+    )
 }
 
 fn state(letter: &Summary) -> &'static str {
@@ -116,7 +139,10 @@ async fn show(config: &Config, id: i64, as_json: Json) -> anyhow::Result<ExitCod
         if let Some(scope) = &letter.scope {
             output::line(&format!("\ncame with: {}", printable(&scope.to_string())))?;
         }
-        output::line(&format!("\n{}", payload.lines().map(printable).collect::<Vec<_>>().join("\n")))?;
+        output::line(&format!(
+            "\n{}",
+            payload.lines().map(printable).collect::<Vec<_>>().join("\n")
+        ))?;
         if letter.payload_length > letter.payload.len() as i64 {
             output::line(&format!("… cut, {} bytes in all", letter.payload_length))?;
         }
@@ -125,7 +151,9 @@ async fn show(config: &Config, id: i64, as_json: Json) -> anyhow::Result<ExitCod
 }
 
 async fn replay(config: &Config, request: ReplayRequest, as_json: Json) -> anyhow::Result<ExitCode> {
-    let reply: ReplayReply = Control::new(&config.data_dir).post("/dead-letters/replay", &request).await?;
+    let reply: ReplayReply = Control::new(&config.data_dir)
+        .post("/dead-letters/replay", &request)
+        .await?;
     if as_json.json {
         output::json(&reply)?;
     } else {
@@ -134,5 +162,9 @@ async fn replay(config: &Config, request: ReplayRequest, as_json: Json) -> anyho
             output::line(&format!("{id} is still not valid: {}", printable(reason)))?;
         }
     }
-    Ok(if reply.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+    Ok(if reply.refused.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PROBLEM)
+    })
 }

@@ -7,7 +7,10 @@ use crate::config::Config;
 use crate::store::catalog::{self, CatalogEntry, CatalogProperty};
 
 pub(super) async fn run(config: Config, action: Events) -> anyhow::Result<ExitCode> {
-    let Events::List { event, output: as_json } = action;
+    let Events::List {
+        event,
+        output: as_json,
+    } = action;
     let client = open_events(&config).await?;
     let entries = catalog::list(&client, event.as_deref()).await?;
     if as_json.json {
@@ -23,7 +26,11 @@ pub(super) async fn run(config: Config, action: Events) -> anyhow::Result<ExitCo
 }
 
 fn print(entry: &CatalogEntry) -> anyhow::Result<()> {
-    let name = if entry.event.is_empty() { "(no name)" } else { &entry.event };
+    let name = if entry.event.is_empty() {
+        "(no name)"
+    } else {
+        &entry.event
+    };
     output::line(&format!(
         "{} · {} · {} · {} events, {:.0} to {:.0}",
         printable(name),
@@ -34,7 +41,11 @@ fn print(entry: &CatalogEntry) -> anyhow::Result<()> {
         entry.last_seen_at
     ))?;
     for property in &entry.properties {
-        output::line(&format!("    {}: {}", printable(&property.property), types(property)))?;
+        output::line(&format!(
+            "    {}: {}",
+            printable(&property.property),
+            types(property)
+        ))?;
     }
     Ok(())
 }
@@ -42,7 +53,10 @@ fn print(entry: &CatalogEntry) -> anyhow::Result<()> {
 fn types(property: &CatalogProperty) -> String {
     let mut types: Vec<_> = property.types.iter().collect();
     types.sort_by_key(|(_, seen)| -**seen);
-    let names: Vec<_> = types.iter().map(|(name, seen)| format!("{name} {seen}")).collect();
+    let names: Vec<_> = types
+        .iter()
+        .map(|(name, seen)| format!("{name} {seen}"))
+        .collect();
     match property.conflicts() {
         0 => names.join(", "),
         conflicts => format!("{}  ← {conflicts} of another type", names.join(", ")),

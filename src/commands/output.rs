@@ -44,7 +44,11 @@ pub(super) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let escape = character.is_control();
-            let shown = if escape { character.escape_default().to_string() } else { character.to_string() };
+            let shown = if escape {
+                character.escape_default().to_string()
+            } else {
+                character.to_string()
+            };
             shown.chars().collect::<Vec<_>>()
         })
         .collect()

@@ -27,7 +27,11 @@ pub(super) async fn run(config: Config, as_json: Json) -> anyhow::Result<ExitCod
     } else {
         print(&status, &rates)?;
     }
-    Ok(if status.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+    Ok(if status.faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PROBLEM)
+    })
 }
 
 struct Rates {
@@ -38,7 +42,14 @@ struct Rates {
 impl Rates {
     fn between(before: &Status, after: &Status) -> Self {
         let seconds = after.now.duration_since(before.now).as_secs_f64().max(0.001);
-        let end = |status: &Status| status.log.partitions.iter().map(|partition| partition.end).sum::<i64>();
+        let end = |status: &Status| {
+            status
+                .log
+                .partitions
+                .iter()
+                .map(|partition| partition.end)
+                .sum::<i64>()
+        };
         let stored = |status: &Status| -> i64 {
             status
                 .log
@@ -75,7 +86,10 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         rates.appended, rates.stored
     ))?;
     let rows: Vec<_> = status.log.partitions.iter().map(partition).collect();
-    output::table(&["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"], &rows)?;
+    output::table(
+        &["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"],
+        &rows,
+    )?;
     for (part, reason) in &status.faults {
         output::line(&format!("\nunhealthy: {part}: {}", printable(reason)))?;
     }
@@ -93,7 +107,12 @@ fn partition(partition: &LogPartition) -> Vec<String> {
             format!("{:?}", capture.state).to_lowercase(),
             capture.last_error.as_deref().map(printable).unwrap_or_default(),
         ),
-        None => ("-".to_owned(), "-".to_owned(), "not here".to_owned(), String::new()),
+        None => (
+            "-".to_owned(),
+            "-".to_owned(),
+            "not here".to_owned(),
+            String::new(),
+        ),
     };
     vec![
         partition.partition.to_string(),

@@ -26,7 +26,10 @@ fn show(line: &str, arguments: &Tail) -> anyhow::Result<()> {
         WireRecord::Rejection(rejection) => {
             arguments.event.is_none()
                 && arguments.person.is_none()
-                && arguments.source.as_ref().is_none_or(|source| *source == rejection.source)
+                && arguments
+                    .source
+                    .as_ref()
+                    .is_none_or(|source| *source == rejection.source)
         }
     };
     match wire::decode(line.as_bytes()) {
@@ -41,8 +44,14 @@ fn show(line: &str, arguments: &Tail) -> anyhow::Result<()> {
 
 fn matches(event: &Event<'_>, arguments: &Tail) -> bool {
     let name = event.event.as_deref().or(event.name.as_deref());
-    arguments.source.as_deref().is_none_or(|source| source == event.source)
-        && arguments.event.as_deref().is_none_or(|wanted| name == Some(wanted))
+    arguments
+        .source
+        .as_deref()
+        .is_none_or(|source| source == event.source)
+        && arguments
+            .event
+            .as_deref()
+            .is_none_or(|wanted| name == Some(wanted))
         && arguments.person.as_deref().is_none_or(|person| {
             event.user_id.as_deref() == Some(person) || event.anonymous_id.as_deref() == Some(person)
         })
@@ -52,7 +61,11 @@ fn describe(record: &WireRecord<'_>) -> String {
     match record {
         WireRecord::Event(event) => {
             let name = event.event.as_deref().or(event.name.as_deref()).unwrap_or("-");
-            let payload = event.properties.as_ref().or(event.traits.as_ref()).map_or("{}", |json| json.get());
+            let payload = event
+                .properties
+                .as_ref()
+                .or(event.traits.as_ref())
+                .map_or("{}", |json| json.get());
             printable(&format!(
                 "{:.3}  {:<8}  {:<10}  {}  {}  {payload}",
                 event.received_at,

@@ -1,7 +1,4 @@
-use super::{Event, JsonType, Reject, RejectCode, scan_object};
-
-/// The longest id or name, in bytes: what an index row of PostgreSQL holds with room to spare.
-pub const MAX_TEXT: usize = 512;
+use super::{Event, JsonType, MAX_TEXT, Reject, RejectCode, scan_object};
 
 /// Validates an event that was read from the log, which others may write to, and shows `visit` the members of
 /// its properties: each key as it stands between its quotes, and its value's type.

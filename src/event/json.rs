@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -6,6 +8,8 @@ use serde_json::value::RawValue;
 pub enum RawJson<'a> {
     Borrowed(&'a RawValue),
     Owned(Box<RawValue>),
+    /// Text that [`super::scan_object`] has read, or that was built from such text.
+    Scanned(Cow<'a, str>),
 }
 
 impl RawJson<'_> {
@@ -14,6 +18,7 @@ impl RawJson<'_> {
         match self {
             Self::Borrowed(raw) => raw.get(),
             Self::Owned(raw) => raw.get(),
+            Self::Scanned(text) => text,
         }
     }
 }
@@ -29,6 +34,11 @@ impl Serialize for RawJson<'_> {
         match self {
             Self::Borrowed(raw) => raw.serialize(serializer),
             Self::Owned(raw) => raw.serialize(serializer),
+            // RawValue has no constructor that borrows without reading the text again. The wire's encoder,
+            // which is the hot path, writes the text itself.
+            Self::Scanned(text) => RawValue::from_string(text.clone().into_owned())
+                .map_err(serde::ser::Error::custom)?
+                .serialize(serializer),
         }
     }
 }

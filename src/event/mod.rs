@@ -1,22 +1,41 @@
 //! The event: what a client sends, what the log carries, what the event store keeps.
 //!
-//! [`decode`](decode) turns a client's JSON into an [`Event`] or a [`Rejection`]; [`wire`] turns both
-//! into the log record and back. Everything here is pure: no I/O, no clock, and no panic on any input.
+//! [`decode`] turns a client's JSON into an [`Event`] or a [`Reject`], which [`rejection`] makes into a
+//! record of its own; [`wire`] turns both into the log record and back. Everything here is pure but for the
+//! random ids of events that came without one: no I/O, no clock, and no panic on any input.
 
+mod batch;
+mod bot;
 mod check;
 mod code;
+mod context;
+mod decode;
+mod encode;
 mod ids;
 mod json;
 mod kind;
 mod number;
+mod placeholder;
 mod record;
+mod redact;
+mod reject;
 mod scan;
+mod skew;
+mod text;
 pub mod wire;
 
+pub use batch::{Batch, body_text, is_batch, message_id, parse_batch, write_key};
+pub use bot::is_bot;
 pub use check::validate;
 pub use code::{Reject, RejectCode};
+pub use decode::{Client, Decoded, Defaults, MAX_TEXT, Policy, Scope, Warning, decode};
 pub use ids::{event_id_for, new_event_id};
 pub use json::RawJson;
 pub use kind::EventKind;
+pub use placeholder::is_placeholder;
 pub use record::{Event, Origin, Payload, RejectedBecause, Rejection};
-pub use scan::{JsonType, scan_object, unescape};
+pub use reject::{MAX_KEPT, ReplayError, rejection, replay};
+pub use scan::{JsonType, MAX_NESTING, scan_object, unescape};
+
+#[cfg(test)]
+mod tests;

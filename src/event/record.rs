@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EventKind, RawJson};
+use super::{EventKind, RawJson, text};
 
 /// How an event reached the log; anything but `Live` may have a copy in another month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,16 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Spooled => "spooled",
+            Self::Imported => "imported",
+            Self::Replayed => "replayed",
+        }
+    }
+
     /// Tells whether this is the default, which the wire leaves out.
     pub fn is_live(&self) -> bool {
         *self == Self::Live
@@ -49,21 +59,56 @@ pub struct Event<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
     /// Name of a track event.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub event: Option<Cow<'a, str>>,
     /// Name of a page or screen.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub user_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub anonymous_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub group_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub previous_id: Option<Cow<'a, str>>,
     /// The client's own id of the event, before it became `event_id`.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "text::borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub message_id: Option<Cow<'a, str>>,
     /// Name of the write key that it came with.
     #[serde(borrow)]

@@ -1,5 +1,6 @@
 //! The log record: one JSON object an event, documented in docs/wire-format.md.
 
+use super::encode;
 use super::record::{Event, Rejection};
 
 /// Version of the records that this binary writes, and the newest that it reads.
@@ -24,18 +25,17 @@ pub enum WireError {
 }
 
 /// Encodes an event for the log.
+///
+/// Written by hand, since this runs once for each event: JSON texts are copied as they are. It equals what
+/// the derived `Serialize` writes.
 pub fn encode_event(event: &Event<'_>) -> Vec<u8> {
-    encode(event)
+    encode::event(event)
 }
 
 /// Encodes a refused event for the log.
 pub fn encode_rejection(rejection: &Rejection) -> Vec<u8> {
-    encode(rejection)
-}
-
-fn encode(record: &impl serde::Serialize) -> Vec<u8> {
-    // Serialising plain structs of strings, numbers and raw JSON into memory has no failure path.
-    serde_json::to_vec(record).expect("records serialise")
+    // Serialising plain structs of strings and numbers into memory has no failure path.
+    serde_json::to_vec(rejection).expect("records serialise")
 }
 
 /// Decodes a log record.

@@ -32,14 +32,21 @@ pub struct CatalogProperty {
 impl CatalogProperty {
     /// How many values have another type than the usual one; null is nobody's conflict.
     pub fn conflicts(&self) -> i64 {
-        let typed = || self.types.iter().filter(|(name, _)| *name != "null").map(|(_, seen)| *seen);
+        let typed = || {
+            self.types
+                .iter()
+                .filter(|(name, _)| *name != "null")
+                .map(|(_, seen)| *seen)
+        };
         typed().sum::<i64>() - typed().max().unwrap_or(0)
     }
 }
 
 /// Reads the catalogue, most frequent events first.
 pub async fn list(client: &Client, event: Option<&str>) -> Result<Vec<CatalogEntry>, tokio_postgres::Error> {
-    let rows = client.query(include_str!("sql/list_catalog.sql"), &[&event]).await?;
+    let rows = client
+        .query(include_str!("sql/list_catalog.sql"), &[&event])
+        .await?;
     rows.iter()
         .map(|row| {
             let properties: tokio_postgres::types::Json<Vec<CatalogProperty>> = row.try_get("properties")?;
@@ -62,7 +69,11 @@ mod tests {
 
     #[test]
     fn null_is_no_conflict() {
-        let types = BTreeMap::from([("null".to_owned(), 9), ("string".to_owned(), 5), ("number".to_owned(), 2)]);
+        let types = BTreeMap::from([
+            ("null".to_owned(), 9),
+            ("string".to_owned(), 5),
+            ("number".to_owned(), 2),
+        ]);
         let property = CatalogProperty {
             property: "price".to_owned(),
             types,

@@ -1,0 +1,187 @@
+//! Rebuilds an event's context: the client's object, the batch's defaults, and what the request tells.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::decode::Scope;
+use super::redact::redact;
+use super::{JsonType, is_bot, scan_object, unescape};
+use crate::config::IpPolicy;
+
+/// What the event itself contributes, as JSON text.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Parts<'a> {
+    pub context: Option<&'a str>,
+    /// Page's and screen's top-level `category`, which has no column of its own.
+    pub category: Option<&'a str>,
+    pub integrations: Option<&'a str>,
+}
+
+pub(super) struct Rebuilt {
+    pub text: Option<String>,
+    pub is_bot: bool,
+}
+
+/// Builds the stored context. The text of its parts was scanned before.
+pub(super) fn rebuild(parts: &Parts<'_>, scope: &Scope<'_>) -> Rebuilt {
+    let mut builder = Builder::new(parts, scope);
+    for part in [parts.context, scope.defaults.context].into_iter().flatten() {
+        builder.copy(part);
+    }
+    let is_bot = builder.user_agent();
+    builder.ip();
+    if scope.client.gpc && !scope.trusted {
+        builder.member("gpc", "true");
+    }
+    if let Some(category) = parts.category {
+        builder.member("category", category);
+    }
+    if let Some(integrations) = parts.integrations.or(scope.defaults.integrations)
+        && integrations.len() > 2
+    {
+        builder.member("integrations", integrations);
+    }
+    Rebuilt {
+        text: builder.finish(),
+        is_bot,
+    }
+}
+
+struct Builder<'a> {
+    out: String,
+    scope: &'a Scope<'a>,
+    ip: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
+    overrides_gpc: bool,
+    has_defaults: bool,
+    /// Names that the event's own context has, where the batch has defaults for the others.
+    taken: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(parts: &Parts<'a>, scope: &'a Scope<'a>) -> Self {
+        let expected = parts.context.map_or(0, str::len) + scope.defaults.context.map_or(0, str::len);
+        let mut out = String::with_capacity(expected + 256);
+        out.push('{');
+        Self {
+            out,
+            scope,
+            ip: None,
+            user_agent: None,
+            overrides_gpc: scope.client.gpc && !scope.trusted,
+            has_defaults: scope.defaults.context.is_some(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// Copies an object's members, except those that an object copied before had.
+    fn copy(&mut self, raw: &'a str) {
+        let mut names = Vec::new();
+        // An Err is not possible here, and what was copied before it would be right all the same.
+        let _ = scan_object(raw, |key, value, json_type| {
+            let name = unescape(key);
+            if self.taken.contains(&name) {
+                return;
+            }
+            if self.has_defaults {
+                names.push(name.clone());
+            }
+            match (name.as_ref(), json_type) {
+                ("ip", JsonType::String) => self.ip = Some(unescape(&value[1..value.len() - 1])),
+                ("ip", _) => {}
+                ("userAgent", JsonType::String) => {
+                    self.user_agent = Some(unescape(&value[1..value.len() - 1]));
+                    self.member(key, value);
+                }
+                ("userAgent", JsonType::Null) => {}
+                ("gpc", _) if self.overrides_gpc => {}
+                ("traits", JsonType::Object) => {
+                    let redacted = redact(value, &self.scope.policy.redact);
+                    self.member(key, &redacted);
+                }
+                _ => self.member(key, value),
+            }
+        });
+        self.taken.extend(names);
+    }
+
+    /// Fills the user agent in where the client is a browser or an app, and judges it.
+    fn user_agent(&mut self) -> bool {
+        match (&self.user_agent, self.scope.client.user_agent) {
+            (Some(agent), _) if !agent.is_empty() => is_bot(agent),
+            (_, Some(header)) if !self.scope.trusted => {
+                self.text_member("userAgent", header);
+                is_bot(header)
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps of the address what the policy allows. A server's own address is not its visitor's, so that only
+    /// untrusted sources get the request's.
+    fn ip(&mut self) {
+        let policy = self.scope.policy.ip;
+        if policy == IpPolicy::Drop {
+            return;
+        }
+        let given = self.ip.take();
+        let address = match &given {
+            Some(text) => parse_ip(text),
+            None => self.scope.client.ip.filter(|_| !self.scope.trusted),
+        };
+        match (policy, address) {
+            (IpPolicy::Truncate, Some(address)) => {
+                self.text_member("ip", &truncate(address).to_string());
+            }
+            (IpPolicy::Full, Some(address)) => self.text_member("ip", &address.to_canonical().to_string()),
+            // What is no address cannot be truncated, so it is not kept.
+            _ => {}
+        }
+    }
+
+    fn text_member(&mut self, name: &str, text: &str) {
+        let value = serde_json::Value::from(text).to_string();
+        self.member(name, &value);
+    }
+
+    /// Appends a member; `key` is written as it is.
+    fn member(&mut self, key: &str, value: &str) {
+        if self.out.len() > 1 {
+            self.out.push(',');
+        }
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\":");
+        self.out.push_str(value);
+    }
+
+    fn finish(mut self) -> Option<String> {
+        self.out.push('}');
+        (self.out.len() > 2).then_some(self.out)
+    }
+}
+
+/// Reads an address, also with a port, in brackets, or the first of a forwarding list.
+pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+    let first = text.split(',').next().unwrap_or_default().trim();
+    first
+        .parse()
+        .or_else(|_| first.parse::<SocketAddr>().map(|address| address.ip()))
+        .or_else(|_| first.trim_matches(['[', ']']).parse())
+        .ok()
+}
+
+/// Cuts IPv4 to /24 and IPv6 to /48.
+pub(super) fn truncate(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Ipv4Addr::new(a, b, c, 0).into()
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One event: a client's JSON text in, a validated [`Event`] or a [`Reject`] out.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::context::{self, Parts};
+use super::redact::redact;
+use super::skew;
+use super::{
+    Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, event_id_for, is_placeholder,
+    new_event_id, scan_object, unescape, wire,
+};
+use crate::config::IpPolicy;
+
+/// The longest id or name, in bytes.
+pub const MAX_TEXT: usize = 512;
+
+/// What the operator decided about events.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The longest JSON text of one event.
+    pub max_event: usize,
+    pub ip: IpPolicy,
+    /// Members of properties and traits that are taken out.
+    pub redact: Vec<String>,
+    /// The earliest time that is believed.
+    pub backdate_from: Timestamp,
+}
+
+/// What a batch says for all of its events, as JSON text that was scanned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaults<'a> {
+    pub context: Option<&'a str>,
+    pub integrations: Option<&'a str>,
+    pub sent_at: Option<&'a str>,
+    pub timestamp: Option<&'a str>,
+}
+
+/// What the request tells about the client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Client<'a> {
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<&'a str>,
+    /// Whether the browser sent `Sec-GPC: 1`.
+    pub gpc: bool,
+}
+
+/// Everything about an event that its own text does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// Name of the write key.
+    pub source: &'a str,
+    pub trusted: bool,
+    /// The type that the route gives; without one the event's `type` does.
+    pub kind: Option<EventKind>,
+    /// [`Origin::Imported`] brings the rules of imports.
+    pub origin: Origin,
+    pub received_at: Timestamp,
+    pub defaults: Defaults<'a>,
+    pub client: Client<'a>,
+    pub policy: &'a Policy,
+}
+
+/// A doubt about an event that did not cost it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The id at this pointer names nobody, so that it never makes an identity.
+    PlaceholderId { pointer: &'static str, id: String },
+    /// The timestamp cannot be read or cannot be right; `occurred_at` is `received_at`.
+    UnusableTimestamp,
+}
+
+/// An accepted event with what was doubtful about it.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    pub event: Event<'a>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Decodes one event. Pure but for the random id of an event without a messageId; never panics.
+///
+/// # Errors
+/// The first fault of the event.
+pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject> {
+    let size = raw.len() + scope.defaults.context.map_or(0, str::len);
+    if size > scope.policy.max_event {
+        return Err(Reject::whole(
+            RejectCode::EventTooLarge,
+            format!(
+                "the event has {size} bytes, at most {} are taken",
+                scope.policy.max_event
+            ),
+        ));
+    }
+    let fields = Fields::read(raw)?;
+    let kind = kind(&fields, scope)?;
+    let mut warnings = Vec::new();
+    let event_name = match kind {
+        EventKind::Track => Some(required_name(&fields)?),
+        _ => None,
+    };
+    let name = match kind {
+        EventKind::Page | EventKind::Screen => name(fields.name, "/name")?,
+        _ => None,
+    };
+    let user_id = id(fields.user_id, "/userId", &mut warnings)?;
+    let anonymous_id = id(fields.anonymous_id, "/anonymousId", &mut warnings)?;
+    if user_id.is_none() && anonymous_id.is_none() {
+        return Err(Reject::whole(
+            RejectCode::MissingIdentity,
+            "an event needs a userId or an anonymousId",
+        ));
+    }
+    let times = times(&fields, scope, &mut warnings)?;
+    let message_id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
+    let context = context::rebuild(
+        &Parts {
+            context: object(fields.context, "/context")?,
+            category: fields
+                .category
+                .filter(|_| name_has_category(kind))
+                .map(|(raw, _)| raw),
+            integrations: fields.integrations.and_then(only_object),
+        },
+        scope,
+    );
+    let event = Event {
+        v: wire::VERSION,
+        event_id: event_id(message_id.as_deref(), scope),
+        kind,
+        received_at: times.received_at,
+        accepted_at: scope.received_at,
+        occurred_at: times.occurred_at,
+        original_timestamp: times.original,
+        sent_at: times.sent_at,
+        event: event_name,
+        name,
+        user_id,
+        anonymous_id,
+        group_id: id(fields.group_id, "/groupId", &mut warnings)?,
+        previous_id: id(fields.previous_id, "/previousId", &mut warnings)?,
+        message_id,
+        source: Cow::Borrowed(scope.source),
+        trusted: scope.trusted,
+        is_bot: context.is_bot,
+        origin: scope.origin,
+        properties: payload(fields.properties, "/properties", scope)?,
+        traits: payload(fields.traits, "/traits", scope)?,
+        context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
+    };
+    Ok(Decoded { event, warnings })
+}
+
+type Field<'a> = Option<(&'a str, JsonType)>;
+
+/// The members of an event that momsflow knows; of a repeated member the last, as in JavaScript and jsonb.
+#[derive(Default)]
+struct Fields<'a> {
+    kind: Field<'a>,
+    event: Field<'a>,
+    name: Field<'a>,
+    category: Field<'a>,
+    user_id: Field<'a>,
+    anonymous_id: Field<'a>,
+    group_id: Field<'a>,
+    previous_id: Field<'a>,
+    message_id: Field<'a>,
+    timestamp: Field<'a>,
+    sent_at: Field<'a>,
+    properties: Field<'a>,
+    traits: Field<'a>,
+    context: Field<'a>,
+    integrations: Field<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(raw: &'a str) -> Result<Self, Reject> {
+        let mut fields = Self::default();
+        scan_object(raw, |key, value, json_type| {
+            let field = match unescape(key).as_ref() {
+                "type" => &mut fields.kind,
+                "event" => &mut fields.event,
+                "name" => &mut fields.name,
+                "category" => &mut fields.category,
+                "userId" => &mut fields.user_id,
+                "anonymousId" => &mut fields.anonymous_id,
+                "groupId" => &mut fields.group_id,
+                "previousId" => &mut fields.previous_id,
+                "messageId" => &mut fields.message_id,
+                "timestamp" => &mut fields.timestamp,
+                "sentAt" => &mut fields.sent_at,
+                "properties" => &mut fields.properties,
+                "traits" => &mut fields.traits,
+                "context" => &mut fields.context,
+                "integrations" => &mut fields.integrations,
+                _ => return,
+            };
+            *field = (json_type != JsonType::Null).then_some((value, json_type));
+        })?;
+        Ok(fields)
+    }
+}
+
+fn kind(fields: &Fields<'_>, scope: &Scope<'_>) -> Result<EventKind, Reject> {
+    if let Some(kind) = scope.kind {
+        return Ok(kind);
+    }
+    let Some((raw, json_type)) = fields.kind else {
+        return Err(Reject::at(
+            RejectCode::MissingType,
+            "/type",
+            "an event of a batch says its type",
+        ));
+    };
+    if json_type != JsonType::String {
+        return Err(wrong_type("/type", json_type, "a string"));
+    }
+    let name = unescape(inner(raw));
+    name.parse().map_err(|()| {
+        Reject::at(
+            RejectCode::UnknownType,
+            "/type",
+            "the type is one of track, identify, page, screen, group, alias",
+        )
+    })
+}
+
+fn required_name<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, Reject> {
+    name(fields.event, "/event")?
+        .ok_or_else(|| Reject::at(RejectCode::MissingName, "/event", "a track event needs a name"))
+}
+
+fn name<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
+    text(field, pointer, RejectCode::NameTooLong)
+}
+
+fn id<'a>(
+    field: Field<'a>,
+    pointer: &'static str,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Cow<'a, str>>, Reject> {
+    let id = text(field, pointer, RejectCode::IdTooLong)?;
+    if let Some(id) = id.as_deref()
+        && is_placeholder(id)
+    {
+        warnings.push(Warning::PlaceholderId {
+            pointer,
+            id: id.to_owned(),
+        });
+    }
+    Ok(id)
+}
+
+/// Reads a short text; a number becomes its text, and an empty text is none.
+fn text<'a>(
+    field: Field<'a>,
+    pointer: &'static str,
+    too_long: RejectCode,
+) -> Result<Option<Cow<'a, str>>, Reject> {
+    let text = match field {
+        None => return Ok(None),
+        Some((raw, JsonType::String)) => unescape(inner(raw)),
+        Some((raw, JsonType::Number)) => Cow::Borrowed(raw),
+        Some((_, other)) => return Err(wrong_type(pointer, other, "a string or a number")),
+    };
+    if text.len() > MAX_TEXT {
+        return Err(Reject::at(
+            too_long,
+            pointer,
+            format!("{} bytes, at most {MAX_TEXT} are taken", text.len()),
+        ));
+    }
+    Ok((!text.is_empty()).then_some(text))
+}
+
+fn object<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<&'a str>, Reject> {
+    match field {
+        None => Ok(None),
+        Some((raw, JsonType::Object)) => Ok(Some(raw)),
+        Some((_, other)) => Err(wrong_type(pointer, other, "an object")),
+    }
+}
+
+fn only_object<'a>((raw, json_type): (&'a str, JsonType)) -> Option<&'a str> {
+    (json_type == JsonType::Object).then_some(raw)
+}
+
+fn payload<'a>(
+    field: Field<'a>,
+    pointer: &'static str,
+    scope: &Scope<'_>,
+) -> Result<Option<RawJson<'a>>, Reject> {
+    let raw = object(field, pointer)?;
+    Ok(raw.map(|raw| RawJson::Scanned(redact(raw, &scope.policy.redact))))
+}
+
+fn name_has_category(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Page | EventKind::Screen)
+}
+
+fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {
+    match message_id {
+        Some(message_id) => event_id_for(scope.source, scope.trusted, message_id),
+        None => new_event_id(),
+    }
+}
+
+struct Times {
+    received_at: Timestamp,
+    occurred_at: Timestamp,
+    original: Option<Timestamp>,
+    sent_at: Option<Timestamp>,
+}
+
+fn times(fields: &Fields<'_>, scope: &Scope<'_>, warnings: &mut Vec<Warning>) -> Result<Times, Reject> {
+    let given = fields.timestamp.map(|(raw, _)| raw).or(scope.defaults.timestamp);
+    let sent_at = fields.sent_at.map(|(raw, _)| raw).or(scope.defaults.sent_at);
+    let original = given.and_then(read_time);
+    let sent_at = sent_at.and_then(read_time);
+    let (received_at, occurred_at) = if scope.origin == Origin::Imported {
+        let at = import_time(given, original, scope)?;
+        (at, at)
+    } else {
+        let corrected = original
+            .and_then(|at| skew::occurred_at(scope.received_at, sent_at, at, scope.policy.backdate_from));
+        if given.is_some() && corrected.is_none() {
+            warnings.push(Warning::UnusableTimestamp);
+        }
+        (scope.received_at, corrected.unwrap_or(scope.received_at))
+    };
+    Ok(Times {
+        received_at,
+        occurred_at,
+        original,
+        sent_at,
+    })
+}
+
+fn import_time(given: Option<&str>, at: Option<Timestamp>, scope: &Scope<'_>) -> Result<Timestamp, Reject> {
+    let Some(at) = at else {
+        let detail = match given {
+            None => "history needs a timestamp",
+            Some(_) => "the timestamp is not an ISO 8601 time with a zone",
+        };
+        return Err(Reject::at(RejectCode::MissingTimestamp, "/timestamp", detail));
+    };
+    let earliest = scope.policy.backdate_from;
+    if !skew::is_within(at, earliest, scope.received_at) {
+        return Err(Reject::at(
+            RejectCode::TimestampOutOfBounds,
+            "/timestamp",
+            format!("history is taken from {earliest} to an hour from now"),
+        ));
+    }
+    Ok(at)
+}
+
+/// Reads a timestamp from its JSON text. Anything but a string is not usable.
+fn read_time(raw: &str) -> Option<Timestamp> {
+    let between = raw.strip_prefix('"')?.strip_suffix('"')?;
+    skew::parse(&unescape(between))
+}
+
+/// What stands between the quotes of a scanned string.
+fn inner(raw: &str) -> &str {
+    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
+}
+
+fn wrong_type(pointer: &'static str, found: JsonType, wanted: &str) -> Reject {
+    Reject::at(
+        RejectCode::InvalidFieldType,
+        pointer,
+        format!("expected {wanted}, found {}", found.as_str()),
+    )
+}

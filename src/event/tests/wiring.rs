@@ -1,0 +1,91 @@
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::wire::{self, WireError, WireRecord};
+use super::super::*;
+use super::{any_json, policy, scope};
+
+prop_compose! {
+    fn any_event()(
+        id in any::<u128>(),
+        kind in proptest::sample::select(EventKind::ALL.to_vec()),
+        times in proptest::collection::vec(-62_000_000_000_000_000_i64..250_000_000_000_000_000, 4),
+        texts in proptest::collection::vec(proptest::option::of(any::<String>()), 7),
+        flags in any::<(bool, bool)>(),
+        origin in proptest::sample::select(vec![Origin::Live, Origin::Spooled, Origin::Imported, Origin::Replayed]),
+        json in proptest::option::of(any_json()),
+    ) -> Event<'static> {
+        let at = |n: usize| Timestamp::from_microsecond(times[n]).unwrap();
+        let text = |n: usize| texts[n].clone().map(Cow::Owned);
+        let raw = json.map(|value| RawJson::Scanned(Cow::Owned(serde_json::json!({ "a": value }).to_string())));
+        Event {
+            v: wire::VERSION,
+            event_id: Uuid::from_u128(id),
+            kind,
+            received_at: at(0),
+            accepted_at: at(1),
+            occurred_at: at(2),
+            original_timestamp: flags.0.then(|| at(3)),
+            sent_at: flags.1.then(|| at(3)),
+            event: text(0),
+            name: text(1),
+            user_id: text(2),
+            anonymous_id: text(3),
+            group_id: text(4),
+            previous_id: text(5),
+            message_id: text(6),
+            source: Cow::Borrowed("web"),
+            trusted: flags.0,
+            is_bot: flags.1,
+            origin,
+            properties: raw.clone(),
+            traits: raw.clone().filter(|_| flags.0),
+            context: raw,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(event in any_event()) {
+        let bytes = wire::encode_event(&event);
+        prop_assert_eq!(wire::decode(&bytes), Ok(WireRecord::Event(Box::new(event.clone()))));
+        prop_assert_eq!(String::from_utf8(bytes).unwrap(), serde_json::to_string(&event).unwrap());
+    }
+
+    #[test]
+    fn a_rejection_comes_back(payload in proptest::collection::vec(any::<u8>(), 0..100), trusted in any::<bool>()) {
+        let policy = policy();
+        let scope = Scope { trusted, ..scope(&policy) };
+        let rejection = rejection(&payload, &scope, &Reject::at(RejectCode::NulCharacter, "/a", "x"));
+        let bytes = wire::encode_rejection(&rejection);
+        prop_assert_eq!(wire::decode(&bytes), Ok(WireRecord::Rejection(Box::new(rejection))));
+    }
+}
+
+#[test]
+fn a_newer_record_waits_and_a_foreign_one_does_not() {
+    assert_eq!(
+        wire::decode(br#"{"v":2,"shape":"unknown"}"#),
+        Err(WireError::NewerVersion(2))
+    );
+    assert!(matches!(wire::decode(b"{}"), Err(WireError::Foreign(_))));
+    assert!(matches!(wire::decode(b"\xff"), Err(WireError::Foreign(_))));
+}
+
+#[test]
+fn a_long_payload_is_cut_but_measured_whole() {
+    let policy = policy();
+    let payload = "ä".repeat(MAX_KEPT);
+    let kept = rejection(
+        payload.as_bytes(),
+        &scope(&policy),
+        &Reject::whole(RejectCode::EventTooLarge, "x"),
+    );
+    assert_eq!(kept.payload_length, 2 * MAX_KEPT as u64);
+    assert_eq!(kept.payload_sha256.len(), 64);
+    assert!(matches!(kept.payload, Payload::Text(text) if text.len() == MAX_KEPT));
+}
