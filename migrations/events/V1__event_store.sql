@@ -130,6 +130,8 @@ CREATE TABLE dead_letters (
     source         text,
     event_id       uuid,
     message_id     text,
+    trusted        boolean,
+    origin         text,
     scope          jsonb,
     payload        bytea NOT NULL,
     payload_length bigint NOT NULL,

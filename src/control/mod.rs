@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod message;
+mod replay;
 pub mod server;
 
 use std::io;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::month::Month;
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Origin};
 
 /// An event to store.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ pub struct DeadLetter {
     pub source: Option<String>,
     pub event_id: Option<Uuid>,
     pub message_id: Option<String>,
+    /// Whether its source was trusted then.
+    pub trusted: Option<bool>,
+    pub origin: Option<Origin>,
     pub scope: Option<serde_json::Value>,
     /// What is kept of the payload.
     pub payload: Vec<u8>,

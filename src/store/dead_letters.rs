@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::lease::Lease;
+use crate::event::Origin;
 
 /// Adds a batch's dead letters.
 pub(super) async fn add_dead_letters(
@@ -24,7 +25,7 @@ pub(super) async fn add_dead_letters(
         .prepare_cached(include_str!("sql/add_dead_letters.sql"))
         .await?;
     for letter in &batch.dead_letters {
-        let parameters: [&(dyn ToSql + Sync); 16] = [
+        let parameters: [&(dyn ToSql + Sync); 18] = [
             &letter.received_at,
             &now,
             &letter.stage.as_str(),
@@ -34,6 +35,8 @@ pub(super) async fn add_dead_letters(
             &letter.source,
             &letter.event_id,
             &letter.message_id,
+            &letter.trusted,
+            &letter.origin.map(Origin::as_str),
             &letter.scope,
             &letter.payload,
             &letter.payload_length,
@@ -83,6 +86,9 @@ pub struct Letter {
     pub source: Option<String>,
     pub event_id: Option<Uuid>,
     pub message_id: Option<String>,
+    /// Whether its source was trusted then; known of those that ingest refused.
+    pub trusted: Option<bool>,
+    pub origin: Option<String>,
     pub scope: Option<serde_json::Value>,
     pub payload: Vec<u8>,
     /// Of the whole payload; longer than `payload` where that was cut.
@@ -137,6 +143,8 @@ fn letter(row: &Row) -> Letter {
         source: row.get("source"),
         event_id: row.get("event_id"),
         message_id: row.get("message_id"),
+        trusted: row.get("trusted"),
+        origin: row.get("origin"),
         scope: row.get("scope"),
         payload: row.get("payload"),
         payload_length: row.get("payload_length"),

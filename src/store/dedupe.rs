@@ -1,14 +1,18 @@
 //! Finds out which events of a batch are in the store already.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use tokio_postgres::types::Date::{self, NegInfinity, PosInfinity, Value};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::batch::{Batch, Row};
+use super::month::Month;
+use super::months::Destination;
+
+/// The year 1, before any event.
+const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// How much is done to find duplicates before COPY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +24,19 @@ pub enum Dedupe {
 }
 
 /// The ids of the batch that are in the store already, as far as `dedupe` says to look.
+///
+/// A row of a sealed month goes to another table than a copy from before, so that no index would notice it.
 pub(super) async fn stored_ids(
     transaction: &Transaction<'_>,
     batch: &Batch<'_>,
+    destinations: &BTreeMap<Month, Destination>,
     dedupe: Dedupe,
     now: Timestamp,
 ) -> Result<HashSet<Uuid>, tokio_postgres::Error> {
     let mut stored = HashSet::new();
-    let roaming = sorted_ids(batch.rows.iter().filter(|row| row.roams));
+    let late = |row: &Row<'_>| destinations.get(&row.month) == Some(&Destination::Late);
+    let (roaming, settled): (Vec<_>, Vec<_>) = batch.rows.iter().partition(|row| row.roams || late(row));
+    let roaming = sorted_ids(&roaming);
     if !roaming.is_empty() {
         // Claim first, then look: a copy in flight elsewhere holds its claim until it has committed.
         let claim = transaction
@@ -41,28 +50,20 @@ pub(super) async fn stored_ids(
             .collect();
         let unclaimed = roaming.iter().filter(|id| !claimed.contains(*id)).copied();
         stored.extend(unclaimed);
-        stored.extend(find_ids(transaction, &roaming, NegInfinity, PosInfinity).await?);
+        stored.extend(find_ids(transaction, &roaming, EARLIEST, Timestamp::MAX).await?);
     }
     if dedupe == Dedupe::Probe {
-        let settled = sorted_ids(batch.rows.iter().filter(|row| !row.roams));
+        let settled = sorted_ids(&settled);
         let months = batch.months();
         if let (Some(first), Some(last), false) = (months.first(), months.last(), settled.is_empty()) {
-            stored.extend(
-                find_ids(
-                    transaction,
-                    &settled,
-                    Value(first.start()),
-                    Value(last.next().start()),
-                )
-                .await?,
-            );
+            stored.extend(find_ids(transaction, &settled, first.start(), last.next().start()).await?);
         }
     }
     Ok(stored)
 }
 
-fn sorted_ids<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Vec<Uuid> {
-    let mut ids: Vec<_> = rows.map(|row| row.event.event_id).collect();
+fn sorted_ids(rows: &[&Row<'_>]) -> Vec<Uuid> {
+    let mut ids: Vec<_> = rows.iter().map(|row| row.event.event_id).collect();
     ids.sort_unstable();
     ids
 }
@@ -70,8 +71,8 @@ fn sorted_ids<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Vec<Uuid> {
 async fn find_ids(
     transaction: &Transaction<'_>,
     ids: &[Uuid],
-    from: Date<Timestamp>,
-    to: Date<Timestamp>,
+    from: Timestamp,
+    to: Timestamp,
 ) -> Result<Vec<Uuid>, tokio_postgres::Error> {
     // A partition that was not analysed yet looks small, and a scan of it cheap. It is neither.
     transaction

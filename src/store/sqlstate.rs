@@ -21,9 +21,16 @@ pub enum Failure {
 pub fn failure_of(error: &tokio_postgres::Error) -> Failure {
     match error.code() {
         Some(code) => failure_of_code(code),
-        // No answer from the server: the connection broke, or it timed out.
-        None => Failure::Transient,
+        None if is_connection_lost(error) => Failure::Transient,
+        // The client's own complaint, such as a parameter of the wrong type.
+        None => Failure::Unknown,
     }
+}
+
+/// Whether there was no answer from the server: the connection broke, or could not be made.
+fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
+    let source = std::error::Error::source(error);
+    error.is_closed() || source.is_some_and(|source| source.is::<std::io::Error>())
 }
 
 fn failure_of_code(code: &SqlState) -> Failure {

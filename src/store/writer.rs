@@ -49,7 +49,7 @@ pub async fn write(
 ) -> Result<Tally, WriteError> {
     let transaction = client.transaction().await?;
     let destinations = destinations(&transaction, batch).await?;
-    let stored = stored_ids(&transaction, batch, dedupe, now).await?;
+    let stored = stored_ids(&transaction, batch, &destinations, dedupe, now).await?;
     let (copies, fresh): (Vec<_>, Vec<_>) = batch
         .rows
         .iter()

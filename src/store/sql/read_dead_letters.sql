@@ -1,5 +1,5 @@
 -- Waiting dead letters with their payload, in the order they came, after an id ($4).
-SELECT id, received_at, stage, code, pointer, detail, source, event_id, message_id, scope, payload, payload_length
+SELECT id, received_at, stage, code, pointer, detail, source, event_id, message_id, trusted, origin, scope, payload, payload_length
 FROM dead_letters
 WHERE (cardinality($1::bigint[]) = 0 OR id = ANY ($1))
   AND ($2::text IS NULL OR code = $2)

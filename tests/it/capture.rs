@@ -1,0 +1,469 @@
+//! Capture against a real PostgreSQL and the embedded log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{Timestamp, ToSpan};
+use momsflow::broker::embedded::EmbeddedLog;
+use momsflow::broker::{EventLog, Record};
+use momsflow::clock::Clock;
+use momsflow::config;
+use momsflow::event::wire::{VERSION, encode_event, encode_rejection};
+use momsflow::event::{Event, EventKind, Origin, Payload, RejectedBecause, Rejection};
+use momsflow::lifecycle::Health;
+use momsflow::roles::capture::{Capture, Status};
+use momsflow::store::pool;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::shared::event_store;
+use crate::support::{connect, value};
+
+/// A capture over a log and a database of its own.
+struct Bench {
+    _folder: tempfile::TempDir,
+    log: Arc<EmbeddedLog>,
+    database: Config,
+    client: Client,
+    clock: Clock,
+    health: Health,
+    running: Option<(CancellationToken, JoinHandle<Result<(), String>>)>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::at(Timestamp::now()).await
+    }
+
+    async fn at(now: Timestamp) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(now);
+        let settings = config::EventLog {
+            partitions: 2,
+            min_free_disk: bytesize::ByteSize::b(0),
+            ..config::EventLog::default()
+        };
+        let log = EmbeddedLog::open(folder.path(), &settings, clock.clone()).unwrap();
+        let database = event_store().await;
+        let client = connect(&database).await.unwrap();
+        let mut bench = Self {
+            _folder: folder,
+            log,
+            database,
+            client,
+            clock,
+            health: Health::default(),
+            running: None,
+        };
+        bench.start("one");
+        bench
+    }
+
+    fn capture(&self, owner: &str) -> Capture {
+        Capture {
+            log: self.log.clone(),
+            pool: pool::connect(self.database.clone(), 4),
+            clock: self.clock.clone(),
+            health: self.health.clone(),
+            config: config::Capture {
+                lease: Duration::from_secs(3),
+                ..config::Capture::default()
+            },
+            backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
+            owner: owner.to_owned(),
+            status: Status::default(),
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+
+    fn start(&mut self, owner: &str) {
+        let token = CancellationToken::new();
+        let task = tokio::spawn(self.capture(owner).run(token.clone()));
+        self.running = Some((token, task));
+    }
+
+    /// Stops capture, which stores everything first.
+    async fn stop(&mut self) {
+        if let Some((token, task)) = self.running.take() {
+            token.cancel();
+            task.await.unwrap().unwrap();
+        }
+    }
+
+    async fn append(&self, partition: i32, values: Vec<Vec<u8>>) {
+        let records = values
+            .into_iter()
+            .map(|value| Record {
+                key: "k".into(),
+                value: value.into(),
+            })
+            .collect();
+        self.log.append(partition, records).await.unwrap();
+    }
+
+    /// Waits until every record of the log is accounted for.
+    async fn drained(&self) {
+        let mut ends = 0;
+        for partition in 0..self.log.partitions() {
+            ends += self.log.offsets(partition).await.unwrap().end;
+        }
+        let query = "SELECT coalesce(sum(next_offset), 0) FROM positions";
+        for _ in 0..400 {
+            if value(&self.client, query).await == ends.to_string() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!(
+            "not drained: {} of {ends}; faults {:?}",
+            value(&self.client, query).await,
+            self.health.faults()
+        );
+    }
+
+    async fn count(&self, from: &str) -> String {
+        value(&self.client, &format!("SELECT count(*) FROM {from}")).await
+    }
+
+    /// stored, duplicate, dead_letter, foreign, gap, conflict over all partitions.
+    async fn account(&self) -> String {
+        value(
+            &self.client,
+            "SELECT concat_ws(' ', sum(stored), sum(duplicate), sum(dead_letter), sum(\"foreign\"), sum(gap), \
+             sum(conflict)) FROM positions",
+        )
+        .await
+    }
+}
+
+fn event(clock: &Clock, id: Uuid) -> Event<'static> {
+    let now = clock.now();
+    Event {
+        v: VERSION,
+        event_id: id,
+        kind: EventKind::Track,
+        received_at: now,
+        accepted_at: now,
+        occurred_at: now,
+        original_timestamp: Some(now),
+        sent_at: Some(now),
+        event: Some("Article Viewed".into()),
+        name: None,
+        user_id: Some("u-1".into()),
+        anonymous_id: None,
+        group_id: None,
+        previous_id: None,
+        message_id: None,
+        source: "server".into(),
+        trusted: true,
+        is_bot: false,
+        origin: Origin::Live,
+        properties: Some(serde_json::from_str(r#"{"content_id":"a-1","words":1200,"tags":["x"]}"#).unwrap()),
+        traits: None,
+        context: None,
+    }
+}
+
+fn encoded(clock: &Clock, id: Uuid) -> Vec<u8> {
+    encode_event(&event(clock, id))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_arrive_once_with_every_column_and_count() {
+    let bench = Bench::new().await;
+    let ids: Vec<_> = (0..1000).map(|_| Uuid::new_v4()).collect();
+    for chunk in ids.chunks(100) {
+        bench
+            .append(0, chunk.iter().map(|id| encoded(&bench.clock, *id)).collect())
+            .await;
+    }
+    bench.drained().await;
+    assert_eq!(bench.account().await, "1000 0 0 0 0 0");
+    assert_eq!(bench.count("events").await, "1000");
+    assert_eq!(
+        bench
+            .count("events WHERE properties->>'content_id' = 'a-1' AND user_id = 'u-1'")
+            .await,
+        "1000"
+    );
+    assert_eq!(
+        value(&bench.client, "SELECT sum(events) FROM event_minutes").await,
+        "1000"
+    );
+    let types =
+        "SELECT string_agg(property || ' ' || json_type, ', ' ORDER BY property) FROM event_properties";
+    assert_eq!(
+        value(&bench.client, types).await,
+        "content_id string, tags array, words number"
+    );
+    let stored: Timestamp = bench
+        .client
+        .query_one("SELECT received_at FROM events LIMIT 1", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(stored, bench.clock.now());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_counted_and_those_that_differ_are_conflicts() {
+    let bench = Bench::new().await;
+    let ids: Vec<_> = (0..300).map(|_| Uuid::new_v4()).collect();
+    let all = || {
+        ids.iter()
+            .map(|id| encoded(&bench.clock, *id))
+            .collect::<Vec<_>>()
+    };
+    bench.append(0, all()).await;
+    bench.drained().await;
+    bench.append(0, all()).await; // by COPY, which fails as a whole
+    bench.append(1, all()).await; // by another partition's worker
+    let mut other = event(&bench.clock, ids[0]);
+    other.user_id = Some("somebody else".into());
+    bench
+        .append(0, vec![encode_event(&other), encode_event(&other)])
+        .await;
+    bench.drained().await;
+    assert_eq!(bench.count("events").await, "300");
+    assert_eq!(
+        bench.account().await,
+        "300 602 0 0 0 1",
+        "the second copy of a copy says nothing new"
+    );
+    assert_eq!(
+        value(&bench.client, "SELECT sum(events) FROM event_minutes").await,
+        "300"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_in_another_month_is_found() {
+    let bench = Bench::at("2026-11-15T12:00:00Z".parse().unwrap()).await;
+    let id = Uuid::new_v4();
+    bench.append(0, vec![encoded(&bench.clock, id)]).await;
+    bench.drained().await;
+    // The same event from a spool, a month later; and as history, a year before; and by a client that is a day ahead.
+    bench.clock.set("2026-12-20T12:00:00Z".parse().unwrap());
+    let mut spooled = event(&bench.clock, id);
+    spooled.origin = Origin::Spooled;
+    let mut imported = event(&bench.clock, id);
+    imported.origin = Origin::Imported;
+    imported.received_at = "2025-10-01T00:00:00Z".parse().unwrap();
+    let mut ahead = event(&bench.clock, id);
+    ahead.sent_at = Some(bench.clock.now().checked_add(24.hours()).unwrap());
+    let batch = [&spooled, &imported, &ahead].map(encode_event);
+    for value in batch {
+        bench.append(1, vec![value]).await;
+        bench.drained().await;
+    }
+    assert_eq!(bench.count("events").await, "1");
+    assert_eq!(bench.account().await, "1 3 0 0 0 0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_event_is_a_dead_letter_and_its_neighbours_are_stored() {
+    let bench = Bench::new().await;
+    let mut too_long = event(&bench.clock, Uuid::new_v4());
+    too_long.user_id = Some("u".repeat(600).into());
+    let mut absurd = event(&bench.clock, Uuid::new_v4());
+    absurd.received_at = "2200-01-01T00:00:00Z".parse().unwrap();
+    let nul = String::from_utf8(encoded(&bench.clock, Uuid::new_v4()))
+        .unwrap()
+        .replace("a-1", "a\\u0000b");
+    let rejection = Rejection {
+        v: VERSION,
+        rejected: RejectedBecause {
+            code: "missing_identity".into(),
+            pointer: String::new(),
+            detail: "an event needs an id".into(),
+        },
+        event_id: Uuid::new_v4(),
+        received_at: bench.clock.now(),
+        source: "web".into(),
+        trusted: false,
+        message_id: None,
+        origin: Origin::Live,
+        scope: serde_json::json!({"kind": "track"}),
+        payload: Payload::Text("{\"event\":\"x\"}".into()),
+        payload_length: 13,
+        payload_sha256: "00".repeat(32),
+    };
+    bench
+        .append(
+            0,
+            vec![
+                encoded(&bench.clock, Uuid::new_v4()),
+                b"not json".to_vec(),
+                vec![0xff, 0xfe],
+                b"{}".to_vec(),
+                Vec::new(),
+                encode_event(&too_long),
+                encode_event(&absurd),
+                nul.into_bytes(),
+                encode_rejection(&rejection),
+                encoded(&bench.clock, Uuid::new_v4()),
+            ],
+        )
+        .await;
+    bench.drained().await;
+    assert_eq!(bench.account().await, "2 0 4 4 0 0");
+    let codes = "SELECT string_agg(code, ' ' ORDER BY log_offset) FROM dead_letters";
+    assert_eq!(
+        value(&bench.client, codes).await,
+        "foreign_record foreign_record foreign_record foreign_record id_too_long timestamp_out_of_bounds \
+         nul_character missing_identity"
+    );
+    let payload = "SELECT convert_from(payload, 'UTF8') FROM dead_letters WHERE code = 'missing_identity'";
+    assert_eq!(value(&bench.client, payload).await, "{\"event\":\"x\"}");
+    assert_eq!(
+        bench.count("pg_class WHERE relname = 'events_2200_01'").await,
+        "0"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_event_that_postgres_refuses_is_found() {
+    let bench = Bench::new().await;
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    bench.drained().await;
+    // Stands for anything that validation does not foresee.
+    bench
+        .client
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF NEW.event = 'poison' THEN RAISE EXCEPTION 'refused' USING ERRCODE = '22003'; END IF; \
+             RETURN NEW; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let mut values: Vec<_> = (0..500).map(|_| encoded(&bench.clock, Uuid::new_v4())).collect();
+    let mut poison = event(&bench.clock, Uuid::new_v4());
+    poison.event = Some("poison".into());
+    values.insert(123, encode_event(&poison));
+    values.insert(456, encode_event(&poison)); // a copy of it
+    bench.append(0, values).await;
+    bench.drained().await;
+    assert_eq!(bench.account().await, "501 1 1 0 0 0");
+    let letter = "SELECT concat_ws(' ', code, log_offset, event_id) FROM dead_letters";
+    assert_eq!(
+        value(&bench.client, letter).await,
+        format!("postgres_22003 124 {}", poison.event_id)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
+    let mut bench = Bench::new().await;
+    bench.drained().await;
+    bench
+        .client
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'refused' USING ERRCODE = '22003'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let values = (0..2000).map(|_| encoded(&bench.clock, Uuid::new_v4())).collect();
+    bench.append(0, values).await;
+    for _ in 0..100 {
+        if !bench.health.faults().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let faults = format!("{:?}", bench.health.faults());
+    assert!(faults.contains("too many"), "{faults}");
+    assert_eq!(bench.count("dead_letters").await, "0");
+    bench
+        .client
+        .batch_execute("DROP TRIGGER refuse ON events")
+        .await
+        .unwrap();
+    bench.drained().await;
+    assert_eq!(bench.account().await, "2000 0 0 0 0 0");
+    assert!(bench.health.faults().is_empty());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_owner_fences_the_first() {
+    let mut bench = Bench::new().await;
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    bench.drained().await;
+    // Another host takes the leases, as after an expiry.
+    bench
+        .client
+        .batch_execute("UPDATE leases SET owner = 'two', epoch = epoch + 1, expires_at = now() + '1h'")
+        .await
+        .unwrap();
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(
+        bench.count("events").await,
+        "1",
+        "the first owner must change nothing"
+    );
+    bench.stop().await;
+    bench.start("two");
+    bench.drained().await;
+    assert_eq!(bench.account().await, "2 0 0 0 0 0");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_is_not_open_gets_its_rows_into_events_late() {
+    let bench = Bench::at("2026-11-15T12:00:00Z".parse().unwrap()).await;
+    let id = Uuid::new_v4();
+    bench.append(0, vec![encoded(&bench.clock, id)]).await;
+    bench.drained().await;
+    bench
+        .client
+        .batch_execute("UPDATE months SET state = 'sealed' WHERE month = '2026-11-01'")
+        .await
+        .unwrap();
+    bench
+        .append(
+            0,
+            vec![encoded(&bench.clock, Uuid::new_v4()), encoded(&bench.clock, id)],
+        )
+        .await;
+    bench.drained().await;
+    assert_eq!(bench.count("events").await, "1");
+    assert_eq!(bench.count("events_late").await, "1");
+    assert_eq!(bench.count("all_events").await, "2");
+    assert_eq!(
+        bench.account().await,
+        "2 1 0 0 0 0",
+        "a copy of a sealed month's row is found there"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_at_any_moment_costs_nothing() {
+    let bench = Bench::new().await;
+    let killer = connect(&bench.database).await.unwrap();
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'momsflow'";
+    let chaos = tokio::spawn(async move {
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(rand::random_range(5..60))).await;
+            // Also ends the test's own connection; it is made anew below.
+            let _ = killer.simple_query(kill).await;
+        }
+    });
+    for _ in 0..60 {
+        let values = (0..100).map(|_| encoded(&bench.clock, Uuid::new_v4())).collect();
+        bench.append(rand::random_range(0..2), values).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    chaos.await.unwrap();
+    let client = connect(&bench.database).await.unwrap();
+    let bench = Bench { client, ..bench };
+    bench.drained().await;
+    assert_eq!(bench.account().await, "6000 0 0 0 0 0");
+    assert_eq!(bench.count("events").await, "6000");
+}
