@@ -59,9 +59,7 @@ impl Store {
             .open()
             .map_err(|error| open_error(folder, &error))?;
         let meta = database
-            .keyspace("meta", || {
-                KeyspaceCreateOptions::default().max_memtable_size(1 << 20)
-            })
+            .keyspace("meta", meta_options)
             .map_err(|error| open_error(folder, &error))?;
         let identity = match Mark::identity(&meta).map_err(|error| read_error(&error))? {
             Some(identity) => identity,
@@ -220,14 +218,15 @@ impl Store {
         Ok(records)
     }
 
-    /// Gives the disk space of whole tables before `offset` back.
-    pub(super) fn drop_before(&self, partition: usize, offset: i64) -> fjall::Result<()> {
+    /// Takes whole tables before `offset` out. Returns whether there was anything before it.
+    pub(super) fn drop_before(&self, partition: usize, offset: i64) -> fjall::Result<bool> {
         let keyspace = &self.partitions[partition];
         let first = keyspace.first_key_value().map(fjall::Guard::key).transpose()?;
-        if first.is_some_and(|key| key.as_ref() < offset_key(offset).as_slice()) {
+        let is_due = first.is_some_and(|key| key.as_ref() < offset_key(offset).as_slice());
+        if is_due {
             keyspace.tree.drop_range(..offset_key(offset))?;
         }
-        Ok(())
+        Ok(is_due)
     }
 
     /// Writes a partition's memory to a table, when nobody is in a hurry.
@@ -235,9 +234,12 @@ impl Store {
         self.partitions[partition].rotate_memtable().map(drop)
     }
 
-    /// Flushes the marks, which also lets fjall delete what [`drop_before`](Self::drop_before) dropped, and
-    /// old journals.
-    pub(super) fn flush_marks(&self) -> fjall::Result<()> {
+    /// Deletes the files of what [`drop_before`](Self::drop_before) took out.
+    ///
+    /// fjall deletes them when some memtable is flushed and something newer than their removal was written:
+    /// this writes that something and flushes it, which lets go of old journals as well.
+    pub(super) fn delete_dropped(&self) -> fjall::Result<()> {
+        self.meta.insert(Mark::SWEPT, [])?;
         self.meta.rotate_memtable().map(drop)
     }
 }
@@ -249,6 +251,12 @@ pub(super) struct Inventory {
     pub(super) earliest: i64,
     pub(super) released: i64,
     pub(super) end: i64,
+}
+
+fn meta_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(1 << 20)
+        .manual_journal_persist(true)
 }
 
 fn frames_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
