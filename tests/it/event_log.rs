@@ -54,9 +54,7 @@ async fn child_that_appends() {
             })
         })
         .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    futures_util::future::join_all(tasks).await;
 }
 
 fn records(nonce: u64, count: u64) -> Vec<Record> {

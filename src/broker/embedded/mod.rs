@@ -9,6 +9,7 @@
 
 mod disk;
 mod frame;
+mod journal;
 mod mark;
 mod segment;
 mod store;

@@ -10,10 +10,15 @@ use std::time::{Duration, Instant};
 
 use fjall::compaction::Fifo;
 use fjall::config::{CompressionPolicy, FilterPolicy};
-use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    AbstractTree, CompressionType, Database, JournalRecoveryError, Keyspace, KeyspaceCreateOptions,
+    PersistMode,
+};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::frame::{self, Frame};
+use super::journal;
 use super::mark::{Identity, Mark};
 use super::segment::Segments;
 use crate::broker::{LogError, StoredRecord};
@@ -49,15 +54,7 @@ impl Store {
     /// Opens the store of `folder`, or makes one with `partitions`, and brings its journal's records into
     /// tables, so that they are on the disk whatever became of the fsync that failed or never was.
     pub(super) fn open(folder: &Path, partitions: i32) -> Result<(Self, Identity), LogError> {
-        let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNALS_BYTES)
-            .journal_compression(CompressionType::None)
-            .manual_journal_persist(true)
-            // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
-            .worker_threads(2)
-            .open()
-            .map_err(|error| open_error(folder, &error))?;
+        let database = Self::open_database(folder).map_err(|error| open_error(folder, &error))?;
         let meta = database
             .keyspace("meta", meta_options)
             .map_err(|error| open_error(folder, &error))?;
@@ -77,6 +74,32 @@ impl Store {
             memtable_bytes,
         };
         Ok((store, identity))
+    }
+
+    fn open_database(folder: &Path) -> fjall::Result<Database> {
+        let open = || {
+            Database::builder(folder)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(JOURNALS_BYTES)
+                // Frames are compressed already, and the journal's repair relies on it.
+                .journal_compression(CompressionType::None)
+                .manual_journal_persist(true)
+                // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
+                .worker_threads(2)
+                .open()
+        };
+        match open() {
+            Err(fjall::Error::JournalRecovery(JournalRecoveryError::ChecksumMismatch)) => {
+                if let Some(bytes) = journal::cut_torn_tail(folder)? {
+                    warn!(
+                        bytes,
+                        "power failed during a write; its torn end, never acknowledged, was cut off"
+                    );
+                }
+                open()
+            }
+            opened => opened,
+        }
     }
 
     fn found(database: &Database, meta: &Keyspace, partitions: i32) -> fjall::Result<Identity> {
