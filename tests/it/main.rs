@@ -1,8 +1,10 @@
-//! Integration tests, one binary, against the real PostgreSQL.
+//! Integration tests, in one binary so that linking is paid once, against the real PostgreSQL.
 #![allow(clippy::unwrap_used)]
 
 mod capture;
 mod embedded_postgres;
+mod event_log;
+mod log_contract;
 mod schema;
 mod shared;
 mod support;

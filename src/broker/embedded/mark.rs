@@ -66,6 +66,9 @@ pub(super) struct PartitionMarks {
 }
 
 impl Mark {
+    /// A key that is written for the sake of writing.
+    pub(super) const SWEPT: &[u8] = b"swept";
+
     /// The entry to write, or with `None` to remove.
     pub(super) fn entry(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         match *self {

@@ -9,6 +9,7 @@
 
 mod disk;
 mod frame;
+mod journal;
 mod mark;
 mod segment;
 mod store;
@@ -129,11 +130,11 @@ impl EmbeddedLog {
     /// # Errors
     /// When the marks could not be written. Nothing was deleted then, and a later call may succeed.
     pub async fn retain(&self) -> Result<(), LogError> {
-        let (answer, dropped) = oneshot::channel();
+        let (answer, idle) = oneshot::channel();
         self.send(Command::Retain { answer })?;
-        let moved = dropped.await.map_err(|_| shutting_down())??;
+        let idle = idle.await.map_err(|_| shutting_down())??;
         let shared = self.shared.clone();
-        blocking(move || shared.reclaim(&moved)).await
+        blocking(move || shared.reclaim(&idle)).await
     }
 
     /// Calls [`retain`](Self::retain) every `period`, for ever. A failure is logged and tried again.
@@ -268,7 +269,7 @@ impl EventLog for EmbeddedLog {
     fn health(&self) -> Result<(), String> {
         match lock(&self.shared.refusal).clone() {
             Some(reason) => Err(reason),
-            None => self.shared.room_for(0),
+            None => self.shared.room(0),
         }
     }
 }
@@ -295,12 +296,12 @@ impl Partition {
 }
 
 impl Shared {
-    /// Says why `bytes` more would leave too little free disk space, if so.
-    fn room_for(&self, bytes: u64) -> Result<(), String> {
+    /// Says why there is too little free disk space, if so: `more` bytes beyond what stays free.
+    fn room(&self, more: u64) -> Result<(), String> {
         let folder = self.folder.display();
         let free = disk::free(&self.folder).map_err(|error| format!("{folder}: {error}"))?;
         let least = self.settings.min_free_disk.as_u64();
-        if free < least.saturating_add(bytes) {
+        if free < least.saturating_add(more) {
             return Err(format!(
                 "{folder} has {free} bytes of disk left, of which {least} stay free"
             ));
@@ -316,26 +317,30 @@ impl Shared {
         }
     }
 
-    /// Takes the tables before the partitions' earliest offsets off the disk. `idle` partitions give the
-    /// memory of their records back as well.
+    /// Takes what is before the partitions' earliest offsets off the disk, in whole tables. `idle` partitions
+    /// give the memory of their records back as well.
     fn reclaim(&self, idle: &[usize]) -> Result<(), LogError> {
         let reclaimed = self.with_store(|store| {
-            let reclaim = || {
-                for partition in idle {
-                    store.flush(*partition)?;
-                }
-                for (index, partition) in self.partitions.iter().enumerate() {
-                    let earliest = partition.range.borrow().earliest;
-                    store.drop_before(index, earliest)?;
-                }
-                store.flush_marks()
-            };
-            reclaim().map_err(|error: fjall::Error| LogError::Unavailable(error.to_string()))
+            store.wait_for_flusher().map_err(LogError::Unavailable)?;
+            self.drop_expired(store, idle)
+                .map_err(|error| LogError::Unavailable(error.to_string()))
         });
         if let Ok(bytes) = disk::used(&self.folder) {
             gauge!(metric::LOG_DISK_BYTES).set(bytes as f64);
         }
         reclaimed
+    }
+
+    fn drop_expired(&self, store: &Store, idle: &[usize]) -> fjall::Result<()> {
+        for partition in idle {
+            store.flush(*partition)?;
+        }
+        let mut dropped = false;
+        for (index, partition) in self.partitions.iter().enumerate() {
+            let earliest = partition.range.borrow().earliest;
+            dropped |= store.drop_before(index, earliest)?;
+        }
+        if dropped { store.delete_dropped() } else { Ok(()) }
     }
 }
 

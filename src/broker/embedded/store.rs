@@ -10,10 +10,15 @@ use std::time::{Duration, Instant};
 
 use fjall::compaction::Fifo;
 use fjall::config::{CompressionPolicy, FilterPolicy};
-use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    AbstractTree, CompressionType, Database, JournalRecoveryError, Keyspace, KeyspaceCreateOptions,
+    PersistMode,
+};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::frame::{self, Frame};
+use super::journal;
 use super::mark::{Identity, Mark};
 use super::segment::Segments;
 use crate::broker::{LogError, StoredRecord};
@@ -49,19 +54,9 @@ impl Store {
     /// Opens the store of `folder`, or makes one with `partitions`, and brings its journal's records into
     /// tables, so that they are on the disk whatever became of the fsync that failed or never was.
     pub(super) fn open(folder: &Path, partitions: i32) -> Result<(Self, Identity), LogError> {
-        let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNALS_BYTES)
-            .journal_compression(CompressionType::None)
-            .manual_journal_persist(true)
-            // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
-            .worker_threads(2)
-            .open()
-            .map_err(|error| open_error(folder, &error))?;
+        let database = Self::open_database(folder).map_err(|error| open_error(folder, &error))?;
         let meta = database
-            .keyspace("meta", || {
-                KeyspaceCreateOptions::default().max_memtable_size(1 << 20)
-            })
+            .keyspace("meta", meta_options)
             .map_err(|error| open_error(folder, &error))?;
         let identity = match Mark::identity(&meta).map_err(|error| read_error(&error))? {
             Some(identity) => identity,
@@ -79,6 +74,32 @@ impl Store {
             memtable_bytes,
         };
         Ok((store, identity))
+    }
+
+    fn open_database(folder: &Path) -> fjall::Result<Database> {
+        let open = || {
+            Database::builder(folder)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(JOURNALS_BYTES)
+                // Frames are compressed already, and the journal's repair relies on it.
+                .journal_compression(CompressionType::None)
+                .manual_journal_persist(true)
+                // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
+                .worker_threads(2)
+                .open()
+        };
+        match open() {
+            Err(fjall::Error::JournalRecovery(JournalRecoveryError::ChecksumMismatch)) => {
+                if let Some(bytes) = journal::cut_torn_tail(folder)? {
+                    warn!(
+                        bytes,
+                        "power failed during a write; its torn end, never acknowledged, was cut off"
+                    );
+                }
+                open()
+            }
+            opened => opened,
+        }
     }
 
     fn found(database: &Database, meta: &Keyspace, partitions: i32) -> fjall::Result<Identity> {
@@ -220,14 +241,15 @@ impl Store {
         Ok(records)
     }
 
-    /// Gives the disk space of whole tables before `offset` back.
-    pub(super) fn drop_before(&self, partition: usize, offset: i64) -> fjall::Result<()> {
+    /// Takes whole tables before `offset` out. Returns whether there was anything before it.
+    pub(super) fn drop_before(&self, partition: usize, offset: i64) -> fjall::Result<bool> {
         let keyspace = &self.partitions[partition];
         let first = keyspace.first_key_value().map(fjall::Guard::key).transpose()?;
-        if first.is_some_and(|key| key.as_ref() < offset_key(offset).as_slice()) {
+        let is_due = first.is_some_and(|key| key.as_ref() < offset_key(offset).as_slice());
+        if is_due {
             keyspace.tree.drop_range(..offset_key(offset))?;
         }
-        Ok(())
+        Ok(is_due)
     }
 
     /// Writes a partition's memory to a table, when nobody is in a hurry.
@@ -235,9 +257,12 @@ impl Store {
         self.partitions[partition].rotate_memtable().map(drop)
     }
 
-    /// Flushes the marks, which also lets fjall delete what [`drop_before`](Self::drop_before) dropped, and
-    /// old journals.
-    pub(super) fn flush_marks(&self) -> fjall::Result<()> {
+    /// Deletes the files of what [`drop_before`](Self::drop_before) took out.
+    ///
+    /// fjall deletes them when some memtable is flushed and something newer than their removal was written:
+    /// this writes that something and flushes it, which lets go of old journals as well.
+    pub(super) fn delete_dropped(&self) -> fjall::Result<()> {
+        self.meta.insert(Mark::SWEPT, [])?;
         self.meta.rotate_memtable().map(drop)
     }
 }
@@ -249,6 +274,12 @@ pub(super) struct Inventory {
     pub(super) earliest: i64,
     pub(super) released: i64,
     pub(super) end: i64,
+}
+
+fn meta_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(1 << 20)
+        .manual_journal_persist(true)
 }
 
 fn frames_options(memtable_bytes: u64) -> KeyspaceCreateOptions {

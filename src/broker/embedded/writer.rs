@@ -131,8 +131,7 @@ impl Writer {
     fn commit(&mut self, mut appends: Vec<Append>) {
         // Stable, so that the appends of a partition keep their order.
         appends.sort_by_key(|append| append.partition);
-        let bytes = appends.iter().map(|append| append.bytes as u64).sum();
-        let written = self.check(bytes).and_then(|()| self.write(&appends));
+        let written = self.check().and_then(|()| self.write(&appends));
         match written {
             Ok(bases) => {
                 self.publish();
@@ -148,11 +147,11 @@ impl Writer {
         }
     }
 
-    fn check(&mut self, bytes: u64) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         if let Some((reason, _)) = &self.broken {
             return Err(reason.clone());
         }
-        self.shared.room_for(bytes)?;
+        self.shared.room(0)?;
         let ready = self.with_store(|store| store.wait_for_flusher());
         ready.inspect_err(|reason| self.fail(reason))
     }
@@ -288,7 +287,7 @@ impl Writer {
             return;
         };
         let is_time = tried.elapsed() >= REOPEN_EVERY;
-        if !is_time || self.shared.room_for(REOPEN_ROOM).is_err() {
+        if !is_time || self.shared.room(REOPEN_ROOM).is_err() {
             return;
         }
         *tried = Instant::now();
