@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
+use postgres_protocol::password::scram_sha_256;
 use tokio::process::Command;
 use tokio_postgres::{Client, NoTls};
 use tracing::info;
@@ -16,6 +18,9 @@ use super::error::{During, EmbeddedError};
 use super::find::Installation;
 use super::layout::{Layout, sync_folder, write_whole};
 use crate::config::Secret;
+
+const REMOVAL_TRIES: u32 = 20;
+const REMOVAL_WAIT: Duration = Duration::from_millis(50);
 
 /// Runs initdb in a folder of its own and renames that when it is done, so that a cluster which exists is whole.
 pub async fn create(
@@ -28,7 +33,7 @@ pub async fn create(
     info!(version = installation.version, cluster = %layout.cluster().display(), "creating a PostgreSQL cluster");
     if unfinished.exists() {
         info!("an earlier creation was interrupted, beginning anew");
-        fs::remove_dir_all(&unfinished).during(|| format!("removing {}", unfinished.display()))?;
+        remove(&unfinished).await?;
     }
     fs::DirBuilder::new()
         .mode(0o700)
@@ -47,6 +52,17 @@ pub async fn create(
     fs::rename(&unfinished, layout.cluster())
         .and_then(|()| sync_folder(layout.folder()))
         .during(|| format!("renaming {}", unfinished.display()))
+}
+
+/// Removes a folder even while a process that initdb had just forked, and that nobody could see yet, writes into it.
+async fn remove(folder: &Path) -> Result<(), EmbeddedError> {
+    for _ in 0..REMOVAL_TRIES {
+        if fs::remove_dir_all(folder).is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(REMOVAL_WAIT).await;
+    }
+    fs::remove_dir_all(folder).during(|| format!("removing {}", folder.display()))
 }
 
 async fn initdb(
@@ -112,20 +128,16 @@ pub async fn ensure_databases(connections: &Connections) -> Result<(), EmbeddedE
 }
 
 async fn ensure(client: &Client, reader_password: &Secret) -> Result<(), tokio_postgres::Error> {
-    // The statement below holds a password, which must not get into the log with an error.
-    client
-        .batch_execute("SET log_statement = 'none'; SET log_min_error_statement = 'panic'")
-        .await?;
     let is_missing = client
         .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&READER])
         .await?
         .is_none();
     let verb = if is_missing { "CREATE" } else { "ALTER" };
+    // Neither this process's log of statements nor the server's shall ever show the password itself.
+    let verifier = scram_sha_256(reader_password.reveal().as_bytes());
     client
         .batch_execute(&format!(
-            "{verb} ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{}'",
-            // Hexadecimal digits, as they were made; a quote could only be the work of whoever edits the file.
-            reader_password.reveal().replace('\'', "''")
+            "{verb} ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{verifier}'"
         ))
         .await?;
     for database in [EVENTS_DATABASE, VIEWS_DATABASE] {
@@ -134,7 +146,6 @@ async fn ensure(client: &Client, reader_password: &Secret) -> Result<(), tokio_p
             .await?
             .is_some();
         if !exists {
-            // A copy of the empty template by way of the log needs no checkpoint.
             client
                 .batch_execute(&format!("CREATE DATABASE {database} OWNER {OWNER}"))
                 .await?;

@@ -250,10 +250,16 @@ async fn an_interrupted_creation_is_begun_anew() {
     assert!(!data.postgres("cluster").exists());
     assert!(data.postgres("cluster.new").exists());
 
-    // And one that outlives its momsflow.
+    let postgres = data.start().await;
+    connect(&postgres.events_config()).await.unwrap();
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_outlives_its_momsflow_is_ended_and_begun_anew() {
+    let data = DataDir::new();
     let unfinished = data.postgres("cluster.new");
-    fs::remove_dir_all(&unfinished).unwrap();
-    fs::create_dir(&unfinished).unwrap();
+    fs::create_dir_all(&unfinished).unwrap();
     let initdb = find(None, &unfinished, None).unwrap().program("initdb");
     let mut orphan = Command::new(initdb);
     orphan.arg("-D").arg(&unfinished).current_dir(&unfinished);

@@ -1,0 +1,46 @@
+# `make run` and `make test` work on a fresh Debian or Ubuntu with a Rust toolchain; `make help` lists the rest.
+
+# Folder of all state. Left empty, scripts/data-dir.sh chooses.
+DATA_DIR ?=
+# Further flags for `momsflow serve`.
+ARGS ?=
+# `make run YES=1` installs what is missing without asking.
+YES ?=
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TEST_VENV := tests/.cache/venv
+
+.DEFAULT_GOAL := help
+.PHONY: help run build install test setup-run setup-test
+
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking)"
+
+run: setup-run build ## Installs what is missing, builds, and serves on this machine
+	@data_dir="$$(scripts/data-dir.sh '$(DATA_DIR)')" && \
+		exec $(TARGET_DIR)/release/momsflow serve --data-dir "$$data_dir" $(ARGS)
+
+build: ## Builds the release binary
+	cargo build --release --locked
+
+install: setup-run ## Puts the momsflow command into cargo's folder on the PATH
+	cargo install --locked --path .
+
+test: setup-test ## Runs every check and test, as CI does
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	@if command -v cargo-deny >/dev/null; then \
+		cargo deny --offline check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed: licences and sources of the dependencies were not checked"; \
+	fi
+	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
+
+setup-run:
+	@YES='$(YES)' scripts/setup.sh run
+
+setup-test:
+	@TEST_VENV='$(TEST_VENV)' scripts/setup.sh test

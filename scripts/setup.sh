@@ -1,0 +1,98 @@
+#!/bin/sh
+# Installs what momsflow needs on Debian and Ubuntu; elsewhere says what to install.
+#
+# setup.sh run    for building and serving: a C compiler and PostgreSQL 14 or later. Asks first.
+# setup.sh test   for the tests as well: Python with tests/requirements.txt. Asks only on a terminal outside CI.
+set -eu
+
+purpose="${1:?run or test}"
+oldest_postgres=14
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "$@"
+    exit 1
+}
+
+# The same places that momsflow searches.
+has_postgres() {
+    for program in "$(command -v postgres || true)" /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres \
+        /opt/homebrew/opt/postgresql@*/bin/postgres /usr/local/opt/postgresql@*/bin/postgres; do
+        [ -x "$program" ] || continue
+        major="$("$program" --version | sed -E 's/.*\(PostgreSQL\) ([0-9]+).*/\1/')"
+        [ "$major" -ge "$oldest_postgres" ] && return 0
+    done
+    return 1
+}
+
+has_venv() {
+    command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
+missing_packages() {
+    command -v cc >/dev/null || printf ' build-essential'
+    has_postgres || printf ' postgresql'
+    if [ "$purpose" = test ] && [ -f tests/requirements.txt ]; then
+        has_venv || printf ' python3 python3-venv'
+    fi
+}
+
+may_install() {
+    [ -n "${YES:-}" ] && return 0
+    if [ -t 0 ] && [ -z "${CI:-}" ]; then
+        printf 'momsflow needs%s. Install with apt-get? [Y/n] ' "$packages" >&2
+        read -r answer
+        case "$answer" in '' | [Yy]*) return 0 ;; *) return 1 ;; esac
+    fi
+    [ "$purpose" = test ]
+}
+
+# postgresql-common comes first and alone, because the server's package starts a cluster of its own on port 5432
+# unless its configuration says otherwise by then. momsflow runs a private one.
+forbid_debian_cluster() {
+    cat <<'COMMANDS'
+apt-get install -y --no-install-recommends postgresql-common
+sed -i -E 's/^#? *create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+COMMANDS
+}
+
+install_commands() {
+    echo 'apt-get update -q'
+    case "$packages" in *postgresql*) forbid_debian_cluster ;; esac
+    echo "apt-get install -y --no-install-recommends$packages"
+}
+
+install_missing() {
+    packages="$(missing_packages)"
+    [ -n "$packages" ] || return 0
+    command -v apt-get >/dev/null ||
+        fail "momsflow needs these (names of Debian's packages):$packages; install them and try again"
+    if [ "$(id -u)" -ne 0 ] || ! may_install; then
+        say "momsflow needs$packages. As root:"
+        install_commands | sed 's/^/    /' >&2
+        exit 1
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    install_commands | sh -ex >&2
+    packages="$(missing_packages)"
+    [ -z "$packages" ] || fail "still missing after the installation:$packages"
+}
+
+make_venv() {
+    [ -f tests/requirements.txt ] || return 0
+    if ! cmp -s tests/requirements.txt "$TEST_VENV/requirements.txt"; then
+        say "installing the Python packages of tests/requirements.txt"
+        rm -rf "$TEST_VENV"
+        python3 -m venv "$TEST_VENV"
+        "$TEST_VENV/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
+        # Copied last, so that an interrupted installation is repeated.
+        cp tests/requirements.txt "$TEST_VENV/requirements.txt"
+    fi
+}
+
+command -v cargo >/dev/null || fail "momsflow is built with Rust, which is missing: see https://rustup.rs"
+install_missing
+if [ "$purpose" = test ]; then
+    make_venv
+fi
