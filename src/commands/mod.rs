@@ -1,15 +1,16 @@
 //! One file a subcommand. Exit codes: 0 done, 1 found a problem, 2 wrong use or config.
 
+mod check;
 mod config;
 mod connect;
 mod databases;
 mod dead_letters;
 mod events;
-
+mod import;
 mod migrate;
 mod output;
 mod psql;
-
+mod serve;
 mod status;
 mod tail;
 
@@ -30,9 +31,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            let is_wrong_use = error
-                .chain()
-                .any(|cause| cause.is::<ConfigError>() || cause.is::<WrongUse>());
+            let is_wrong_use = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<WrongUse>());
             ExitCode::from(if is_wrong_use { WRONG_USE } else { PROBLEM })
         }
     }
@@ -46,12 +45,14 @@ struct WrongUse(String);
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.command {
-        Command::Serve(_) | Command::Check(_) | Command::Import(_) => Ok(ExitCode::SUCCESS),
+        Command::Serve(arguments) => serve::run(load(&global, arguments.roles)?),
+        Command::Check(arguments) => block_on(check::run(load(&global, arguments.roles)?)),
         Command::Migrate => block_on(migrate::run(load(&global, None)?)),
         Command::Status(output) => block_on(status::run(load(&global, None)?, output)),
         Command::Tail(arguments) => block_on(tail::run(load(&global, None)?, arguments)),
         Command::DeadLetters(action) => block_on(dead_letters::run(load(&global, None)?, action)),
         Command::Events(action) => block_on(events::run(load(&global, None)?, action)),
+        Command::Import(arguments) => block_on(import::run(load(&global, None)?, arguments)),
         Command::Psql(arguments) => psql::run(&load(&global, None)?, arguments),
         Command::Connect(arguments) => connect::run(&load(&global, None)?, arguments),
         Command::Config(action) => config::run(&global, action),
@@ -69,7 +70,9 @@ fn load(global: &Global, roles: Option<Vec<Role>>) -> Result<Config, ConfigError
     crate::config::load(&overrides, &env)
 }
 
-fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+fn block_on(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -78,7 +78,9 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     if let Some(http) = status.http {
         output::line(&format!("http        http://{http}"))?;
     }
-    output::line(&format!("admin       http://{}/metrics", status.admin))?;
+    if let Some(admin) = status.admin {
+        output::line(&format!("admin       http://{admin}/metrics"))?;
+    }
     output::line(&format!("event store {}", status.event_store))?;
     output::line(&format!("event log   {} {}", status.log.kind, status.log.log_id))?;
     output::line(&format!(

@@ -64,6 +64,14 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ControlError> {
         let body = serde_json::to_vec(body).map_err(broken)?;
+        self.post_text(path, body).await
+    }
+
+    /// As [`Client::post`], with a body that is JSON text already.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn post_text<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ControlError> {
         read(self.send(Method::POST, path, body.into()).await?).await
     }
 

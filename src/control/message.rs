@@ -20,7 +20,7 @@ pub struct Status {
     pub now: Timestamp,
     pub roles: Vec<Role>,
     pub http: Option<SocketAddr>,
-    pub admin: SocketAddr,
+    pub admin: Option<SocketAddr>,
     /// Parts that are unhealthy, and why.
     pub faults: BTreeMap<String, String>,
     pub log: LogStatus,
@@ -54,29 +54,29 @@ pub struct TailQuery {
     pub follow: bool,
 }
 
-/// A piece of history, as `momsflow import` sends it.
+/// Whose history `momsflow import` sends; the body is a batch as `/v1/import` takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ImportRequest {
+pub struct ImportQuery {
     pub source: String,
-    pub events: Vec<String>,
 }
 
-/// What became of the events of an [`ImportRequest`], in their order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter.
+#[derive(Clone, Debug, Deserialize)]
 pub struct ImportReply {
-    pub verdicts: Vec<ImportVerdict>,
+    pub accepted: usize,
+    pub rejected: Vec<ImportRejected>,
 }
 
-/// What became of one event; durable in the log either way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImportVerdict {
-    Accepted(Uuid),
-    Rejected {
-        code: String,
-        pointer: String,
-        detail: String,
-    },
+/// An event of an import that is not valid.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ImportRejected {
+    /// Its place in the piece.
+    pub index: usize,
+    pub pointer: String,
+    pub code: String,
+    pub detail: String,
+    /// Whether it became a dead letter.
+    pub kept: bool,
 }
 
 /// Which dead letters to send again, and what to mend in them first.

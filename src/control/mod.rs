@@ -7,6 +7,7 @@ pub mod client;
 pub mod message;
 mod replay;
 pub mod server;
+mod tail;
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -30,7 +31,7 @@ pub fn socket_path(data_dir: &Path) -> io::Result<PathBuf> {
 }
 
 /// Makes the socket's folder where it is not the data dir, and refuses one that is somebody else's.
-fn prepare_folder(socket: &Path) -> io::Result<()> {
+pub fn prepare_folder(socket: &Path) -> io::Result<()> {
     let Some(folder) = socket.parent() else {
         return Ok(());
     };

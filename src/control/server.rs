@@ -1,1 +1,162 @@
 //! The serve's side of the control socket.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use deadpool_postgres::Pool;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::message::{
+    ImportQuery, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
+};
+use super::{replay, tail};
+use crate::broker::EventLog;
+use crate::clock::Clock;
+use crate::config::Role;
+use crate::event::{Client, Policy};
+use crate::http::{Routes, Source};
+use crate::lifecycle::Health;
+use crate::roles::{capture, ingest};
+use crate::store::dead_letters;
+
+/// The largest piece of an import.
+const MAX_IMPORT: usize = 32 * 1024 * 1024;
+/// Dead letters that are read and sent again at a time.
+const REPLAY_BATCH: i64 = 200;
+
+/// What the running process lets its subcommands see and do.
+pub struct Control {
+    pub started_at: Timestamp,
+    pub roles: Vec<Role>,
+    pub http: Option<SocketAddr>,
+    /// Known once the admin listener is bound, which needs this to be there.
+    pub admin: OnceLock<SocketAddr>,
+    pub health: Health,
+    pub log: Arc<dyn EventLog>,
+    pub capture: capture::Status,
+    pub ingest: Arc<ingest::Ingest>,
+    pub policy: Policy,
+    pub pool: Pool,
+    pub clock: Clock,
+    /// Where events go, for people.
+    pub event_store: String,
+}
+
+/// The handlers, for the control socket only: they ask for no key.
+pub fn routes(control: Arc<Control>) -> Routes {
+    Arc::new(move |config: &mut ServiceConfig| {
+        config
+            .app_data(Data::from(control.clone()))
+            .app_data(web::PayloadConfig::new(MAX_IMPORT))
+            .app_data(web::JsonConfig::default().limit(MAX_IMPORT))
+            .route("/status", web::get().to(status))
+            .route("/tail", web::get().to(follow))
+            .route("/import", web::post().to(import))
+            .route("/dead-letters/replay", web::post().to(replay_letters));
+    })
+}
+
+fn answer(outcome: Result<impl Serialize, String>) -> HttpResponse {
+    match outcome {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => HttpResponseBuilder::new(StatusCode::SERVICE_UNAVAILABLE).json(Problem { error }),
+    }
+}
+
+async fn status(control: Data<Control>) -> HttpResponse {
+    answer(control.status().await)
+}
+
+async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse {
+    match tail::lines(control.log.clone(), &query).await {
+        Ok(lines) => HttpResponse::Ok().streaming(lines),
+        Err(error) => answer(Err::<(), _>(error)),
+    }
+}
+
+async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
+    let source = Source {
+        name: query.into_inner().source,
+        trusted: true,
+        origins: Vec::new(),
+        may_backdate: true,
+    };
+    let submission = ingest::Submission {
+        source: &source,
+        shape: ingest::Shape::Import,
+        client: Client::default(),
+    };
+    let outcome = control.ingest.submit(&body, &submission, |_| Ok(())).await;
+    answer(outcome.map_err(|error| error.to_string()))
+}
+
+async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) -> HttpResponse {
+    answer(control.replay(&request).await)
+}
+
+impl Control {
+    async fn status(&self) -> Result<Status, String> {
+        let captures = self.capture.snapshot();
+        let mut partitions = Vec::new();
+        for partition in 0..self.log.partitions() {
+            let range = self.log.offsets(partition).await.map_err(|error| error.to_string())?;
+            partitions.push(LogPartition {
+                partition,
+                earliest: range.earliest,
+                end: range.end,
+                capture: captures.get(&partition).cloned(),
+            });
+        }
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            now: self.clock.now(),
+            roles: self.roles.clone(),
+            http: self.http,
+            admin: self.admin.get().copied(),
+            faults: self.health.faults(),
+            log: LogStatus {
+                kind: self.log.kind().to_owned(),
+                log_id: self.log.log_id(),
+                partitions,
+            },
+            event_store: self.event_store.clone(),
+        })
+    }
+
+    /// Sends a selection again. What was appended is marked afterwards: a kill in between sends it once more,
+    /// which the event's id makes harmless.
+    async fn replay(&self, request: &ReplayRequest) -> Result<ReplayReply, String> {
+        let mut reply = ReplayReply::default();
+        let mut after = 0;
+        let client = self.pool.get().await.map_err(|error| error.to_string())?;
+        loop {
+            let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)
+                .await
+                .map_err(|error| error.to_string())?;
+            let Some(last) = letters.last() else { return Ok(reply) };
+            after = last.id;
+            let mut records = Vec::new();
+            let mut ids = Vec::new();
+            for letter in &letters {
+                match replay::mend(letter, &request.set, &self.policy) {
+                    Ok(record) => {
+                        records.push(record);
+                        ids.push(letter.id);
+                    }
+                    Err(reason) => reply.refused.push((letter.id, reason)),
+                }
+            }
+            replay::append(self.log.as_ref(), records).await?;
+            dead_letters::mark_replayed(&client, &ids, self.clock.now())
+                .await
+                .map_err(|error| error.to_string())?;
+            reply.replayed.extend(ids);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! History from a file into a running serve: in pieces, resumable, exact at the end.
+//!
+//! A line without a messageId gets one made of the file's hash and its number, so that a line that is sent twice
+//! is stored once. How far a file came is kept in the data dir.
+
+mod lines;
+mod progress;
+mod verify;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use self::lines::{Defaults, Lines, format_of};
+use self::progress::Progress;
+use super::output::{self, printable};
+use super::{PROBLEM, WrongUse};
+use crate::cli::Import;
+use crate::config::Config;
+use crate::control::client::{Client as Control, ControlError};
+use crate::control::message::{ImportReply, Status};
+use crate::event::EventKind;
+use crate::retry::Backoff;
+
+/// The size of a piece.
+const PIECE_EVENTS: usize = 500;
+const PIECE_BYTES: usize = 1024 * 1024;
+/// How many faulty lines are shown one by one.
+const SHOWN_FAULTS: u64 = 20;
+
+pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<ExitCode> {
+    let format = format_of(&arguments.file, arguments.format)?;
+    let kind: EventKind = arguments.kind.parse().map_err(|()| {
+        WrongUse(format!("--type {}: one of track, identify, page, screen, group, alias", arguments.kind))
+    })?;
+    let control = Control::new(&config.data_dir);
+    let _: Status = control.get("/status").await?;
+    let mut progress = Progress::open(&config.data_dir, &arguments.file, arguments.restart)?;
+    let defaults = Defaults {
+        kind,
+        event: arguments.event.clone(),
+        file_id: progress.file_id.clone(),
+    };
+    let mut lines = Lines::open(&arguments.file, format, defaults)?;
+    let bar = bar(std::fs::metadata(&arguments.file)?.len());
+    lines.skip(progress.lines)?;
+    while let Some(piece) = lines.next_piece(PIECE_EVENTS, PIECE_BYTES)? {
+        let reply = send(&control, &arguments.source, &piece.body, &bar).await?;
+        for rejected in &reply.rejected {
+            progress.rejected += 1;
+            progress.lost += u64::from(!rejected.kept);
+            if progress.rejected <= SHOWN_FAULTS {
+                let line = piece.numbers.get(rejected.index).copied().unwrap_or_default();
+                let place = printable(&format!("{} {}", rejected.code, rejected.pointer));
+                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(&rejected.detail)));
+            }
+        }
+        progress.accepted += reply.accepted as u64;
+        progress.lines = piece.last_line;
+        progress.save()?;
+        bar.set_position(lines.bytes());
+        bar.set_message(format!("{} events", progress.accepted));
+    }
+    bar.finish_and_clear();
+    settle(&control).await?;
+    let defaults = Defaults {
+        kind,
+        event: arguments.event,
+        file_id: progress.file_id.clone(),
+    };
+    let stored = verify::count_stored(&config, &arguments.file, format, defaults, &arguments.source).await?;
+    report(&progress, stored, arguments.output.json)
+}
+
+fn bar(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let style = ProgressStyle::with_template("{bar:30} {percent}% {bytes_per_sec} {msg} eta {eta}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Sends a piece for as long as the serve takes no more for now.
+async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) -> anyhow::Result<ImportReply> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    let path = format!("/import?source={source}");
+    loop {
+        match control.post_text(&path, body.as_bytes().to_vec()).await {
+            Ok(reply) => return Ok(reply),
+            Err(ControlError::Refused(reason)) => {
+                bar.set_message(format!("waits: {reason}"));
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+            Err(error) => {
+                return Err(error).context("the import broke off; repeat the command and it goes on where it was");
+            }
+        }
+    }
+}
+
+/// Waits until capture has stored everything that the log holds by now.
+async fn settle(control: &Control) -> anyhow::Result<()> {
+    let target: Status = control.get("/status").await?;
+    loop {
+        let status: Status = control.get("/status").await?;
+        let pending = target.log.partitions.iter().zip(&status.log.partitions).any(|(target, now)| {
+            now.capture.as_ref().is_some_and(|capture| capture.next_offset < target.end)
+        });
+        if !pending {
+            return Ok(());
+        }
+        if let Some((part, reason)) = status.faults.iter().next() {
+            eprintln!("waiting: {part}: {reason}");
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<ExitCode> {
+    let lines = progress.accepted + progress.rejected;
+    if as_json {
+        output::json(&json!({
+            "lines": lines,
+            "accepted": progress.accepted,
+            "stored": stored,
+            "rejected": progress.rejected,
+            "rejected_but_not_kept": progress.lost,
+        }))?;
+    } else {
+        output::line(&format!(
+            "{lines} lines: {} accepted, {} rejected; {stored} different events are stored",
+            progress.accepted, progress.rejected
+        ))?;
+        if progress.rejected > 0 {
+            output::line("hint: momsflow dead-letters list --source import")?;
+        }
+    }
+    Ok(if progress.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+}
