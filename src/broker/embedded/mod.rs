@@ -4,7 +4,7 @@
 //! append ─► budget (bytes) ─► queue ─► writer thread: one batch, one fdatasync ─► ends move ─► answers
 //! fetch  ─► waits for the end to move ─► reads frames on a blocking thread
 //! ```
-//! One thread writes ([`writer`]), so that concurrent appends share an fsync and offsets need no lock.
+//! One thread writes, so that concurrent appends share an fsync and offsets need no lock.
 //! Readers see a partition only up to the end that the writer published after its fsync.
 
 mod database;
