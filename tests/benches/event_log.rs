@@ -14,6 +14,9 @@ use momsflow::clock::Clock;
 use momsflow::config;
 use rand::Rng;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const BATCH: usize = 100;
 const WINDOW: Duration = Duration::from_secs(3);
 
@@ -23,7 +26,7 @@ fn event(rng: &mut impl Rng) -> Record {
     let person = uuid::Uuid::from_u64_pair(rng.random_range(0..50_000), 0x8000_0000_0000_0000);
     let article = rng.random_range(0..4000);
     let value = format!(
-        r#"{{"v":1,"event_id":"{id}","type":"track","received_at":"2026-11-05T10:{:02}:{:02}.{:06}Z","accepted_at":"2026-11-05T10:11:12.131415Z","occurred_at":"2026-11-05T10:11:11.{:06}Z","event":"Article Viewed","anonymous_id":"{person}","source":"website","trusted":false,"is_bot":false,"properties":{{"article_id":"a-{article}","title":"How to feed a baby in {article} small steps","topics":["feeding","newborn","sleep"],"author":"author-{}","read_ratio":0.{:03},"words":{}}},"context":{{"ip":"203.0.{}.0","userAgent":"Mozilla/5.0 (iPhone; CPU iPhone OS 18_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1","page":{{"url":"https://example.org/articles/a-{article}","path":"/articles/a-{article}","referrer":"https://www.google.com/"}},"library":{{"name":"analytics.js","version":"2.11.1"}}}}}}"#,
+        r#"{{"v":1,"event_id":"{id}","type":"track","received_at":"2026-11-05T10:{:02}:{:02}.{:06}Z","occurred_at":"2026-11-05T10:11:11.{:06}Z","event":"Article Viewed","anonymous_id":"{person}","source":"website","trusted":false,"is_bot":false,"properties":{{"article_id":"a-{article}","title":"How to feed a baby in {article} small steps","topics":["feeding","newborn","sleep"],"author":"author-{}","read_ratio":0.{:03},"words":{}}},"context":{{"ip":"203.0.{}.0","userAgent":"Mozilla/5.0 (iPhone; CPU iPhone OS 18_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1","page":{{"url":"https://example.org/articles/a-{article}","path":"/articles/a-{article}"}},"library":{{"name":"analytics.js","version":"2.11.1"}}}}}}"#,
         rng.random_range(0..60),
         rng.random_range(0..60),
         rng.random_range(0..1_000_000),
@@ -46,6 +49,7 @@ async fn main() {
     let folder = tempfile::tempdir_in(place).unwrap();
     let settings = config::EventLog::default();
     let log = EmbeddedLog::open(folder.path(), &settings, Clock::system()).unwrap();
+    println!("resident: {} MB at the start", resident_bytes() / 1_000_000);
     let mut rng = rand::rng();
     let batches: Vec<Vec<Record>> = (0..64)
         .map(|_| (0..BATCH).map(|_| event(&mut rng)).collect())
@@ -76,7 +80,11 @@ async fn main() {
         report(callers, start.elapsed(), waits);
     }
     scan(&log).await;
-    println!("resident: {} MB", resident_bytes() / 1_000_000);
+    println!("resident: {} MB after the load", resident_bytes() / 1_000_000);
+    log.retain().await.unwrap();
+    log.retain().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("resident: {} MB when idle again", resident_bytes() / 1_000_000);
 }
 
 fn report(callers: usize, took: Duration, mut waits: Vec<Duration>) {

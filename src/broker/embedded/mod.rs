@@ -4,35 +4,37 @@
 //! append ─► budget (bytes) ─► queue ─► writer thread: one batch, one fdatasync ─► ends move ─► answers
 //! fetch  ─► waits for the end to move ─► reads frames on a blocking thread
 //! ```
-//! One thread writes ([`writer`]), so that concurrent appends share an fsync and offsets need no lock.
+//! One thread writes, so that concurrent appends share an fsync and offsets need no lock.
 //! Readers see a partition only up to the end that the writer published after its fsync.
 
+mod database;
 mod disk;
 mod frame;
 mod journal;
 mod mark;
 mod segment;
+mod shared;
 mod store;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metrics::{gauge, histogram};
-use tokio::sync::{Semaphore, oneshot, watch};
+use metrics::histogram;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::mark::Identity;
-use self::store::{Inventory, Store};
+use self::shared::{Partition, Shared, inventories, lock};
+use self::store::Store;
 use self::writer::{Append, Command, Writer};
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
@@ -40,7 +42,7 @@ use crate::config;
 use crate::telemetry::metric;
 
 /// Bytes of appends that wait for the writer; above it, appends wait before they queue.
-const QUEUE_BYTES: usize = 16 << 20;
+const QUEUE_BYTES: usize = 8 << 20;
 /// What a record takes in the queue beside its bytes.
 const RECORD_OVERHEAD: usize = 64;
 /// The longest record; far above what ingest lets through, and what a frame can hold.
@@ -56,33 +58,6 @@ pub struct EmbeddedLog {
     queue: Mutex<Option<Sender<Command>>>,
     budget: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the writer thread and the callers share.
-struct Shared {
-    folder: PathBuf,
-    settings: config::EventLog,
-    clock: Clock,
-    identity: Identity,
-    partitions: Vec<Partition>,
-    /// `None` while the store is being opened anew, and after the close.
-    store: RwLock<Option<Store>>,
-    /// Why the log has taken no appends since something failed.
-    refusal: Mutex<Option<String>>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("folder", &self.folder)
-            .finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-struct Partition {
-    range: watch::Sender<OffsetRange>,
-    released: AtomicI64,
 }
 
 impl EmbeddedLog {
@@ -282,74 +257,6 @@ impl Drop for EmbeddedLog {
     }
 }
 
-impl Partition {
-    fn new(inventory: &Inventory) -> Self {
-        let range = OffsetRange {
-            earliest: inventory.earliest,
-            end: inventory.end,
-        };
-        Self {
-            range: watch::Sender::new(range),
-            released: AtomicI64::new(inventory.released),
-        }
-    }
-}
-
-impl Shared {
-    /// Says why there is too little free disk space, if so: `more` bytes beyond what stays free.
-    fn room(&self, more: u64) -> Result<(), String> {
-        let folder = self.folder.display();
-        let free = disk::free(&self.folder).map_err(|error| format!("{folder}: {error}"))?;
-        let least = self.settings.min_free_disk.as_u64();
-        if free < least.saturating_add(more) {
-            return Err(format!(
-                "{folder} has {free} bytes of disk left, of which {least} stay free"
-            ));
-        }
-        Ok(())
-    }
-
-    fn with_store<T>(&self, read: impl FnOnce(&Store) -> Result<T, LogError>) -> Result<T, LogError> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        match store.as_ref() {
-            Some(store) => read(store),
-            None => Err(LogError::Unavailable("its store is closed".to_owned())),
-        }
-    }
-
-    /// Takes what is before the partitions' earliest offsets off the disk, in whole tables. `idle` partitions
-    /// give the memory of their records back as well.
-    fn reclaim(&self, idle: &[usize]) -> Result<(), LogError> {
-        let reclaimed = self.with_store(|store| {
-            store.wait_for_flusher().map_err(LogError::Unavailable)?;
-            self.drop_expired(store, idle)
-                .map_err(|error| LogError::Unavailable(error.to_string()))
-        });
-        if let Ok(bytes) = disk::used(&self.folder) {
-            gauge!(metric::LOG_DISK_BYTES).set(bytes as f64);
-        }
-        reclaimed
-    }
-
-    fn drop_expired(&self, store: &Store, idle: &[usize]) -> fjall::Result<()> {
-        for partition in idle {
-            store.flush(*partition)?;
-        }
-        let mut dropped = false;
-        for (index, partition) in self.partitions.iter().enumerate() {
-            let earliest = partition.range.borrow().earliest;
-            dropped |= store.drop_before(index, earliest)?;
-        }
-        if dropped { store.delete_dropped() } else { Ok(()) }
-    }
-}
-
-fn inventories(store: &Store, identity: &Identity) -> Result<Vec<Inventory>, LogError> {
-    (0..identity.partitions as usize)
-        .map(|partition| store.inventory(partition))
-        .collect()
-}
-
 fn spawn(writer: Writer, commands: Receiver<Command>) -> Result<JoinHandle<()>, LogError> {
     std::thread::Builder::new()
         .name("event-log".to_owned())
@@ -367,8 +274,4 @@ async fn blocking<T: Send + 'static>(
 
 fn shutting_down() -> LogError {
     LogError::Unavailable("it has stopped".to_owned())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,30 +5,17 @@
 //! order, and leave by whole tables: hence FIFO compaction without a limit, which never rewrites anything.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fjall::compaction::Fifo;
-use fjall::config::{CompressionPolicy, FilterPolicy};
-use fjall::{
-    AbstractTree, CompressionType, Database, JournalRecoveryError, Keyspace, KeyspaceCreateOptions,
-    PersistMode,
-};
-use tracing::warn;
+use fjall::{AbstractTree, Database, Keyspace, PersistMode};
 use uuid::Uuid;
 
+use super::database;
 use super::frame::{self, Frame};
-use super::journal;
 use super::mark::{Identity, Mark};
 use super::segment::Segments;
 use crate::broker::{LogError, StoredRecord};
 
-/// Memory for blocks of tables. Reads are scans, which no cache helps; this holds what they are on.
-const CACHE_BYTES: u64 = 2 << 20;
-/// Memory for records that are in the journal and not yet in a table, over all partitions.
-const MEMTABLES_BYTES: u64 = 32 << 20;
-/// Bytes of old journals at which lagging partitions are flushed; the least that fjall takes.
-const JOURNALS_BYTES: u64 = 64 << 20;
 /// Sealed memtables at which commits wait. Below fjall's own limit of 4, at which it would wait inside of a
 /// commit, for ever if its flusher has died.
 const SEALED_LIMIT: usize = 2;
@@ -54,17 +41,21 @@ impl Store {
     /// Opens the store of `folder`, or makes one with `partitions`, and brings its journal's records into
     /// tables, so that they are on the disk whatever became of the fsync that failed or never was.
     pub(super) fn open(folder: &Path, partitions: i32) -> Result<(Self, Identity), LogError> {
-        let database = Self::open_database(folder).map_err(|error| open_error(folder, &error))?;
+        let database = database::open(folder).map_err(|error| open_error(folder, &error))?;
         let meta = database
-            .keyspace("meta", meta_options)
+            .keyspace("meta", database::meta_options)
             .map_err(|error| open_error(folder, &error))?;
         let identity = match Mark::identity(&meta).map_err(|error| read_error(&error))? {
             Some(identity) => identity,
             None => Self::found(&database, &meta, partitions).map_err(|error| open_error(folder, &error))?,
         };
-        let memtable_bytes = (MEMTABLES_BYTES / identity.partitions.max(1) as u64).clamp(1 << 18, 8 << 20);
+        let memtable_bytes = database::memtable_bytes(identity.partitions);
         let partitions = (0..identity.partitions)
-            .map(|partition| database.keyspace(&format!("p{partition}"), || frames_options(memtable_bytes)))
+            .map(|partition| {
+                database.keyspace(&format!("p{partition}"), || {
+                    database::frames_options(memtable_bytes)
+                })
+            })
             .collect::<fjall::Result<_>>()
             .map_err(|error| open_error(folder, &error))?;
         let store = Self {
@@ -74,32 +65,6 @@ impl Store {
             memtable_bytes,
         };
         Ok((store, identity))
-    }
-
-    fn open_database(folder: &Path) -> fjall::Result<Database> {
-        let open = || {
-            Database::builder(folder)
-                .cache_size(CACHE_BYTES)
-                .max_journaling_size(JOURNALS_BYTES)
-                // Frames are compressed already, and the journal's repair relies on it.
-                .journal_compression(CompressionType::None)
-                .manual_journal_persist(true)
-                // Two: a flusher that hands itself a message through a full queue would wait for ever alone.
-                .worker_threads(2)
-                .open()
-        };
-        match open() {
-            Err(fjall::Error::JournalRecovery(JournalRecoveryError::ChecksumMismatch)) => {
-                if let Some(bytes) = journal::cut_torn_tail(folder)? {
-                    warn!(
-                        bytes,
-                        "power failed during a write; its torn end, never acknowledged, was cut off"
-                    );
-                }
-                open()
-            }
-            opened => opened,
-        }
     }
 
     fn found(database: &Database, meta: &Keyspace, partitions: i32) -> fjall::Result<Identity> {
@@ -150,15 +115,17 @@ impl Store {
 
     /// Moves every record from memory into tables and waits until they are on the disk.
     pub(super) fn settle(&self) -> Result<(), String> {
-        for keyspace in self.partitions.iter().chain([&self.meta]) {
+        self.flush_keyspaces(|| self.partitions.iter().chain([&self.meta]))
+    }
+
+    fn flush_keyspaces<'a, I: Iterator<Item = &'a Keyspace>>(
+        &self,
+        keyspaces: impl Fn() -> I,
+    ) -> Result<(), String> {
+        for keyspace in keyspaces() {
             keyspace.rotate_memtable().map_err(|error| error.to_string())?;
         }
-        self.wait_while(|| {
-            self.partitions
-                .iter()
-                .chain([&self.meta])
-                .any(|keyspace| keyspace.sealed_memtable_count() > 0)
-        })
+        self.wait_while(|| keyspaces().any(|keyspace| keyspace.sealed_memtable_count() > 0))
     }
 
     fn wait_while(&self, condition: impl Fn() -> bool) -> Result<(), String> {
@@ -252,16 +219,16 @@ impl Store {
         Ok(is_due)
     }
 
-    /// Writes a partition's memory to a table, when nobody is in a hurry.
-    pub(super) fn flush(&self, partition: usize) -> fjall::Result<()> {
-        self.partitions[partition].rotate_memtable().map(drop)
+    /// Writes the memory of partitions to tables and waits for it, when nobody is in a hurry.
+    pub(super) fn flush(&self, partitions: &[usize]) -> Result<(), String> {
+        self.flush_keyspaces(|| partitions.iter().map(|partition| &self.partitions[*partition]))
     }
 
-    /// Deletes the files of what [`drop_before`](Self::drop_before) took out.
+    /// Lets fjall delete the files and free the memory of what was dropped and flushed.
     ///
-    /// fjall deletes them when some memtable is flushed and something newer than their removal was written:
-    /// this writes that something and flushes it, which lets go of old journals as well.
-    pub(super) fn delete_dropped(&self) -> fjall::Result<()> {
+    /// It does so when some memtable is sealed and something newer than the removal was written: this writes
+    /// that something and seals it. Old journals go with it.
+    pub(super) fn sweep(&self) -> fjall::Result<()> {
         self.meta.insert(Mark::SWEPT, [])?;
         self.meta.rotate_memtable().map(drop)
     }
@@ -274,21 +241,6 @@ pub(super) struct Inventory {
     pub(super) earliest: i64,
     pub(super) released: i64,
     pub(super) end: i64,
-}
-
-fn meta_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(1 << 20)
-        .manual_journal_persist(true)
-}
-
-fn frames_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .compaction_strategy(Arc::new(Fifo::new(u64::MAX, None)))
-        .filter_policy(FilterPolicy::disabled())
-        .data_block_compression_policy(CompressionPolicy::disabled())
-        .max_memtable_size(memtable_bytes)
-        .manual_journal_persist(true)
 }
 
 /// Offsets are never negative, so that their big-endian bytes sort as they do.

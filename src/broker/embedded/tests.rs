@@ -205,6 +205,41 @@ async fn a_store_that_failed_is_opened_anew_without_a_restart() {
     assert_eq!(values(&log, 0, 0).await, ["before", "after"]);
 }
 
+#[tokio::test]
+async fn a_write_that_lost_power_half_way_does_not_keep_the_log_from_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(folder.path(), &config(), clock()).unwrap();
+    log.append(0, vec![record("acknowledged")]).await.unwrap();
+    log.append(0, noise(1, 20_000)).await.unwrap();
+    log.close().await;
+    let path = folder.path().join("0.jnl");
+    let mut journal = std::fs::read(&path).unwrap();
+    let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
+    journal[end - 8192..end - 4096].fill(0);
+    std::fs::write(&path, journal).unwrap();
+
+    let log = EmbeddedLog::open(folder.path(), &config(), clock()).unwrap();
+    assert_eq!(values(&log, 0, 0).await, ["acknowledged"]);
+    assert_eq!(log.append(0, vec![record("next")]).await.unwrap(), 1);
+    assert_eq!(values(&log, 0, 0).await, ["acknowledged", "next"]);
+}
+
+#[tokio::test]
+async fn a_dropped_append_gives_its_share_of_the_queue_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(folder.path(), &config(), clock()).unwrap();
+    for _ in 0..20 {
+        let append = log.append(0, noise(1, QUEUE_BYTES / 4));
+        let _ = tokio::time::timeout(Duration::from_millis(1), append).await;
+    }
+    log.append(1, noise(1, MAX_RECORD - 100)).await.unwrap();
+    assert!(matches!(
+        log.append(1, noise(1, MAX_RECORD)).await,
+        Err(LogError::Fatal(_))
+    ));
+    assert_eq!(log.budget.available_permits(), QUEUE_BYTES);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append(i32, Vec<u16>),

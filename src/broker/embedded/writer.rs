@@ -1,19 +1,19 @@
 //! The one thread that writes: gathers what waits, commits it with one fsync, then answers.
 
-use std::sync::atomic::Ordering;
+mod upkeep;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tracing::{error, info, warn};
 
 use super::frame::Builder;
 use super::mark::Mark;
-use super::segment::{Policy, Segments, expired};
+use super::segment::{Policy, Segments};
+use super::shared::{Shared, lock};
 use super::store::{FrameWrite, Inventory, Store};
-use super::{Shared, inventories, lock};
 use crate::broker::{LogError, Record};
 use crate::telemetry::metric;
 
@@ -25,13 +25,11 @@ const FRAME_BYTES: usize = 256 << 10;
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// How often a broken store is tried again.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
-/// Free disk space without which opening anew would only fail again: it writes what the journal holds.
-const REOPEN_ROOM: u64 = 16 << 20;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     Append(Append),
-    /// Move the earliest offsets; the answer names the partitions in which nothing was written of late.
+    /// Move the earliest offsets; the answer names the partitions that have fallen idle.
     Retain {
         answer: oneshot::Sender<Result<Vec<usize>, LogError>>,
     },
@@ -51,7 +49,10 @@ struct Tail {
     end: i64,
     segments: Segments,
     released: i64,
+    /// Since the last call of `retain`.
     wrote: bool,
+    /// Since its memory was last flushed for want of writes.
+    unflushed: bool,
 }
 
 /// Owns the partitions' ends and the store's writes.
@@ -164,7 +165,7 @@ impl Writer {
         for group in appends.chunk_by(|one, other| one.partition == other.partition) {
             let partition = group[0].partition;
             let tail = &mut self.tails[partition];
-            tail.wrote = true;
+            (tail.wrote, tail.unflushed) = (true, true);
             for append in group {
                 bases.push(tail.end + i64::from(self.builder.records()));
                 for record in &append.records {
@@ -199,159 +200,11 @@ impl Writer {
         }
     }
 
-    /// Moves the earliest offsets past what is expired, on the disk before anything is deleted.
-    fn retain(&mut self) -> Result<Vec<usize>, LogError> {
-        if let Some((reason, _)) = &self.broken {
-            return Err(LogError::Unavailable(reason.clone()));
-        }
-        let now = self.shared.clock.now();
-        let mut marks = self.released_marks();
-        for (partition, tail) in self.tails.iter_mut().enumerate() {
-            if let Some(segment) = tail.segments.close_if_due(&self.policy, now) {
-                marks.push(Mark::Closed { partition, segment });
-            }
-        }
-        let released: Vec<_> = self.tails.iter().map(|tail| tail.released).collect();
-        let segments: Vec<_> = self.tails.iter().map(|tail| tail.segments.clone()).collect();
-        let mut earliest = Vec::new();
-        for (partition, count) in expired(&segments, &released, &self.policy, now)
-            .into_iter()
-            .enumerate()
-        {
-            let dropped = self.tails[partition].segments.take(count);
-            let Some(last) = dropped.last() else { continue };
-            earliest.push((partition, last.end));
-            marks.push(Mark::Earliest {
-                partition,
-                offset: last.end,
-            });
-            marks.extend(dropped.iter().map(|segment| Mark::Dropped {
-                partition,
-                segment: *segment,
-            }));
-        }
-        self.write_marks(&marks).map_err(LogError::Unavailable)?;
-        for (partition, offset) in earliest {
-            self.shared.partitions[partition]
-                .range
-                .send_modify(|range| range.earliest = offset);
-        }
-        let idle = self.tails.iter_mut().enumerate();
-        let idle = idle.filter_map(|(index, tail)| (!std::mem::take(&mut tail.wrote)).then_some(index));
-        Ok(idle.collect())
-    }
-
-    fn released_marks(&mut self) -> Vec<Mark> {
-        let mut marks = Vec::new();
-        for (partition, tail) in self.tails.iter_mut().enumerate() {
-            let offset = self.shared.partitions[partition].released.load(Ordering::Acquire);
-            if offset > tail.released {
-                tail.released = offset;
-                marks.push(Mark::Released { partition, offset });
-            }
-        }
-        marks
-    }
-
-    fn write_marks(&mut self, marks: &[Mark]) -> Result<(), String> {
-        if marks.is_empty() {
-            return Ok(());
-        }
-        let written = self.with_store(|store| {
-            store.wait_for_flusher()?;
-            store.commit(Vec::new(), marks).map_err(|error| error.to_string())
-        });
-        written.inspect_err(|reason| self.fail(reason))
-    }
-
     fn with_store<T>(&self, write: impl FnOnce(&Store) -> Result<T, String>) -> Result<T, String> {
         let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         store
             .as_ref()
             .map_or_else(|| Err("its store is closed".to_owned()), write)
-    }
-
-    /// Refuses appends until the store has been opened anew. Readers go on with the old one.
-    fn fail(&mut self, reason: &str) {
-        error!(
-            reason,
-            "the event log cannot write; appends are refused until it can"
-        );
-        self.broken = Some((reason.to_owned(), Instant::now()));
-        *lock(&self.shared.refusal) = Some(reason.to_owned());
-    }
-
-    /// Opens a broken store anew, when there is room for it.
-    fn repair(&mut self) {
-        let Some((_, tried)) = &mut self.broken else {
-            return;
-        };
-        let is_time = tried.elapsed() >= REOPEN_EVERY;
-        if !is_time || self.shared.room(REOPEN_ROOM).is_err() {
-            return;
-        }
-        *tried = Instant::now();
-        match self.reopen() {
-            Ok(()) => {
-                info!("the event log can write again");
-                self.broken = None;
-                *lock(&self.shared.refusal) = None;
-            }
-            Err(error) => {
-                warn!(%error, "the event log cannot write yet");
-                *lock(&self.shared.refusal) = Some(error.to_string());
-            }
-        }
-    }
-
-    /// Replaces the store, and takes the ends over from it: a batch that failed may have arrived whole.
-    /// It becomes visible only now that it has been written once more, into tables.
-    fn reopen(&mut self) -> Result<(), LogError> {
-        let mut slot = self.shared.store.write().unwrap_or_else(PoisonError::into_inner);
-        // The folder's lock goes with the last handle.
-        *slot = None;
-        let (store, identity) = Store::open(&self.shared.folder, self.shared.identity.partitions)?;
-        let store = slot.insert(store);
-        if identity != self.shared.identity {
-            return Err(LogError::Fatal(format!(
-                "another log, {}, has taken its place",
-                identity.log_id
-            )));
-        }
-        store.settle().map_err(LogError::Unavailable)?;
-        let inventories = inventories(store, &identity)?;
-        drop(slot);
-        for (index, inventory) in inventories.iter().enumerate() {
-            let known = self.shared.partitions[index].range.borrow().end;
-            if inventory.end < known {
-                let lost = format!(
-                    "partition {index} ends at {}, acknowledged was {known}",
-                    inventory.end
-                );
-                return Err(LogError::Fatal(lost));
-            }
-        }
-        self.tails = inventories.into_iter().map(Tail::new).collect();
-        self.builder = Builder::default();
-        self.publish();
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        let marks = self.released_marks();
-        if self.broken.is_none()
-            && let Err(reason) = self.write_marks(&marks)
-        {
-            warn!(
-                reason,
-                "the event log could not note what was stored; more than needed will stay"
-            );
-        }
-        self.shared
-            .store
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
     }
 }
 
@@ -361,8 +214,15 @@ impl Tail {
             end: inventory.end,
             segments: inventory.segments,
             released: inventory.released,
-            wrote: true,
+            wrote: false,
+            unflushed: false,
         }
+    }
+
+    /// Tells, once, that nothing was written since the last call although something was before it.
+    fn cool_down(&mut self) -> bool {
+        let wrote = std::mem::take(&mut self.wrote);
+        !wrote && std::mem::take(&mut self.unflushed)
     }
 
     fn finish(&mut self, builder: &mut Builder, partition: usize, now: jiff::Timestamp) -> FrameWrite {
