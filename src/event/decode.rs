@@ -284,7 +284,7 @@ fn object<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<&'a str>
     }
 }
 
-fn only_object<'a>((raw, json_type): (&'a str, JsonType)) -> Option<&'a str> {
+fn only_object((raw, json_type): (&str, JsonType)) -> Option<&str> {
     (json_type == JsonType::Object).then_some(raw)
 }
 
