@@ -87,20 +87,29 @@ impl Databases {
             if !report.applied.is_empty() {
                 info!(%database, applied = report.applied.join(", "), "schema migrated");
             }
-            grant_reader(config, database, READER).await?;
+            grant_reader(config, database, READER)
+                .await
+                .map_err(|source| MigrateError::Connection { database, source })?;
         }
         Ok(())
     }
 
     /// Where events go, without the password.
     pub(super) fn describe(&self) -> String {
-        let kind = if self.is_embedded { "embedded PostgreSQL" } else { "PostgreSQL" };
+        let kind = if self.is_embedded {
+            "embedded PostgreSQL"
+        } else {
+            "PostgreSQL"
+        };
         let host = match self.events.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
             Some(Host::Unix(folder)) => folder.display().to_string(),
             None => "localhost".to_owned(),
         };
         let port = self.events.get_ports().first().copied().unwrap_or(5432);
-        format!("{kind} {host}:{port}, database {}", self.events.get_dbname().unwrap_or("-"))
+        format!(
+            "{kind} {host}:{port}, database {}",
+            self.events.get_dbname().unwrap_or("-")
+        )
     }
 }

@@ -70,8 +70,15 @@ impl App {
         let (sources, write_key_file) = sources(&config, &data_dir, env)?;
         let mut stages = Stages::new();
         let databases = Databases::open(&config, data_dir.path(), &health, &mut stages).await?;
-        let log = EmbeddedLog::open(&data_dir.path().join("event-log"), &config.event_log, clock.clone())?;
-        let pool = pool::connect(databases.events.clone(), log.partitions() as usize + SPARE_CONNECTIONS);
+        let log = EmbeddedLog::open(
+            &data_dir.path().join("event-log"),
+            &config.event_log,
+            clock.clone(),
+        )?;
+        let pool = pool::connect(
+            databases.events.clone(),
+            log.partitions() as usize + SPARE_CONNECTIONS,
+        );
         keep_log(&mut stages, log.clone());
 
         let status = capture::Status::default();
@@ -91,7 +98,14 @@ impl App {
         }
         let ingest = Arc::new(ingest::Ingest::new(log.clone(), clock.clone(), &config));
         let http = match config.roles.contains(&Role::Ingest) {
-            true => Some(start_ingest(&mut stages, &config, sources, &ingest, log.clone(), &health)?),
+            true => Some(start_ingest(
+                &mut stages,
+                &config,
+                sources,
+                &ingest,
+                log.clone(),
+                &health,
+            )?),
             false => None,
         };
         let control = Arc::new(Control {
@@ -199,7 +213,9 @@ fn start_ingest(
     info!(%addr, "http listens");
     let token = stages.front.token();
     stages.front.spawn("http", server.run(token.clone()));
-    stages.front.spawn("ingest", ingest::Ingest::watch_log(log, health.clone(), token));
+    stages
+        .front
+        .spawn("ingest", ingest::Ingest::watch_log(log, health.clone(), token));
     Ok(addr)
 }
 

@@ -42,7 +42,10 @@ fn keys(config: &Config) -> String {
 }
 
 fn check_ports(config: &Config, report: &mut Report) {
-    for (name, addr) in [("http.listen", config.http.listen), ("admin.listen", config.admin.listen)] {
+    for (name, addr) in [
+        ("http.listen", config.http.listen),
+        ("admin.listen", config.admin.listen),
+    ] {
         match TcpListener::bind(addr) {
             Ok(_) => report.good(name, &format!("{addr} is free")),
             Err(error) => report.bad(name, &format!("{addr}: {error}")),
@@ -61,7 +64,9 @@ fn check_data_dir(config: &Config, report: &mut Report) {
     let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK);
     let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     match (writable, free) {
-        (Err(error), _) | (_, Err(error)) => report.bad("data dir", &format!("{}: {error}", folder.display())),
+        (Err(error), _) | (_, Err(error)) => {
+            report.bad("data dir", &format!("{}: {error}", folder.display()))
+        }
         (Ok(()), Ok(free)) if free < config.event_log.min_free_disk.as_u64() => report.bad(
             "data dir",
             &format!(
@@ -73,7 +78,11 @@ fn check_data_dir(config: &Config, report: &mut Report) {
         ),
         (Ok(()), Ok(free)) => report.good(
             "data dir",
-            &format!("{}, {} free", config.data_dir.display(), bytesize::ByteSize::b(free)),
+            &format!(
+                "{}, {} free",
+                config.data_dir.display(),
+                bytesize::ByteSize::b(free)
+            ),
         ),
     }
 }
@@ -123,6 +132,10 @@ impl Report {
         for line in &self.lines {
             output::line(line)?;
         }
-        Ok(if self.problems == 0 { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+        Ok(if self.problems == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(PROBLEM)
+        })
     }
 }

@@ -31,7 +31,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            let is_wrong_use = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<WrongUse>());
+            let is_wrong_use = error
+                .chain()
+                .any(|cause| cause.is::<ConfigError>() || cause.is::<WrongUse>());
             ExitCode::from(if is_wrong_use { WRONG_USE } else { PROBLEM })
         }
     }
@@ -70,9 +72,7 @@ fn load(global: &Global, roles: Option<Vec<Role>>) -> Result<Config, ConfigError
     crate::config::load(&overrides, &env)
 }
 
-fn block_on(
-    command: impl Future<Output = anyhow::Result<ExitCode>>,
-) -> anyhow::Result<ExitCode> {
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

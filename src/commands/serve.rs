@@ -62,7 +62,8 @@ fn raise_open_files() {
 
 /// Tells a person what to do next.
 fn welcome(addresses: &Addresses) {
-    let me = std::env::current_exe().map_or_else(|_| "momsflow".to_owned(), |path| path.display().to_string());
+    let me =
+        std::env::current_exe().map_or_else(|_| "momsflow".to_owned(), |path| path.display().to_string());
     let data_dir = addresses.data_dir.display();
     let mut text = String::from("\nmomsflow serves. Stop it with Ctrl-C.\n\n");
     if let Some(http) = addresses.http {

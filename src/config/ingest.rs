@@ -22,11 +22,15 @@ pub struct Ingest {
     /// The largest single event, as JSON text.
     #[schemars(with = "String")]
     pub max_event: ByteSize,
+    /// The most events of one request.
+    pub max_batch: usize,
     /// What is kept of visitors' addresses: truncate, full or drop.
     pub ip: IpPolicy,
-    /// Properties and traits that are taken out before the log, by name: `["email", "phone"]`.
+    /// Properties and traits that are taken out before the log, by name: `["email", "phone"]`. Of a refused
+    /// event that is no JSON nothing is kept then, since they cannot be found in it.
     pub redact: Vec<String>,
-    /// The earliest timestamp that a source with `may_backdate` may send.
+    /// The earliest time that is believed: history from before it is refused, other events get the time of
+    /// their acceptance.
     #[schemars(with = "String")]
     pub backdate_from: Timestamp,
     /// Rejected events a second and source that are kept as dead letters; above it they are only counted.
@@ -37,6 +41,7 @@ impl Default for Ingest {
     fn default() -> Self {
         Self {
             max_event: ByteSize::kib(256),
+            max_batch: 20_000,
             ip: IpPolicy::Truncate,
             redact: Vec::new(),
             backdate_from: Timestamp::constant(946_684_800, 0), // 2000-01-01T00:00:00Z

@@ -103,7 +103,11 @@ impl Control {
         let captures = self.capture.snapshot();
         let mut partitions = Vec::new();
         for partition in 0..self.log.partitions() {
-            let range = self.log.offsets(partition).await.map_err(|error| error.to_string())?;
+            let range = self
+                .log
+                .offsets(partition)
+                .await
+                .map_err(|error| error.to_string())?;
             partitions.push(LogPartition {
                 partition,
                 earliest: range.earliest,
@@ -139,7 +143,9 @@ impl Control {
             let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)
                 .await
                 .map_err(|error| error.to_string())?;
-            let Some(last) = letters.last() else { return Ok(reply) };
+            let Some(last) = letters.last() else {
+                return Ok(reply);
+            };
             after = last.id;
             let mut records = Vec::new();
             let mut ids = Vec::new();

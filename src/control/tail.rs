@@ -26,11 +26,18 @@ pub(super) async fn lines(
         let range = log.offsets(partition).await.map_err(|error| error.to_string())?;
         let from = range.earliest.max(range.end - i64::from(query.last));
         let until = (!query.follow).then_some(range.end);
-        tokio::spawn(send_partition(log.clone(), partition, from, until, sender.clone()));
+        tokio::spawn(send_partition(
+            log.clone(),
+            partition,
+            from,
+            until,
+            sender.clone(),
+        ));
     }
-    Ok(futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|lines| (Ok(lines), receiver))
-    }))
+    Ok(futures_util::stream::unfold(
+        receiver,
+        |mut receiver| async move { receiver.recv().await.map(|lines| (Ok(lines), receiver)) },
+    ))
 }
 
 async fn send_partition(

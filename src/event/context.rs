@@ -163,7 +163,7 @@ impl<'a> Builder<'a> {
 }
 
 /// Reads an address, also with a port, in brackets, or the first of a forwarding list.
-pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+pub fn parse_ip(text: &str) -> Option<IpAddr> {
     let first = text.split(',').next().unwrap_or_default().trim();
     first
         .parse()

@@ -13,7 +13,7 @@ use super::{
     Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, event_id_for, is_placeholder,
     new_event_id, scan_object, unescape, wire,
 };
-use crate::config::IpPolicy;
+use crate::config::{self, IpPolicy};
 
 /// The longest id or name, in bytes.
 pub const MAX_TEXT: usize = 512;
@@ -28,6 +28,18 @@ pub struct Policy {
     pub redact: Vec<String>,
     /// The earliest time that is believed.
     pub backdate_from: Timestamp,
+}
+
+impl Policy {
+    /// What the configuration says.
+    pub fn new(ingest: &config::Ingest) -> Self {
+        Self {
+            max_event: usize::try_from(ingest.max_event.as_u64()).unwrap_or(usize::MAX),
+            ip: ingest.ip,
+            redact: ingest.redact.clone(),
+            backdate_from: ingest.backdate_from,
+        }
+    }
 }
 
 /// What a batch says for all of its events, as JSON text that was scanned.
@@ -284,7 +296,7 @@ fn object<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<&'a str>
     }
 }
 
-fn only_object<'a>((raw, json_type): (&'a str, JsonType)) -> Option<&'a str> {
+fn only_object((raw, json_type): (&str, JsonType)) -> Option<&str> {
     (json_type == JsonType::Object).then_some(raw)
 }
 

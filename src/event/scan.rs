@@ -112,7 +112,7 @@ impl Fault {
         self
     }
 
-    fn into_reject(self: Box<Self>) -> Reject {
+    fn into_reject(self) -> Reject {
         let mut pointer = String::new();
         for step in self.steps.iter().rev() {
             pointer.push('/');

@@ -1,1 +1,29 @@
-//! The HTTP server: keys, body caps, errors to statuses, probes.
+//! The HTTP servers: keys, body caps, errors to statuses, probes.
+//!
+//! [`Gate`] lets a request in: it finds the source of its key and reads its body within every limit. Roles
+//! bring the routes: each gives a [`Routes`] that registers its handlers on the one public listener.
+
+pub mod admin;
+mod body;
+mod budget;
+mod client;
+mod cors;
+mod gate;
+mod guard;
+mod inflate;
+mod key;
+mod openapi;
+mod probe;
+mod problem;
+mod server;
+mod source;
+
+pub use body::BodyError;
+pub use budget::{Budget, Overloaded, Reservation};
+pub use client::Client;
+pub use gate::{Admitted, Gate};
+pub use inflate::{Encoding, InflateError, inflate};
+pub use openapi::OPENAPI;
+pub use problem::{Problem, ProblemCode};
+pub use server::{Routes, Server};
+pub use source::{KeyError, Source, Sources};

@@ -15,7 +15,15 @@ use crate::event::EventKind;
 const MAX_LINE: usize = 8 * 1024 * 1024;
 /// CSV columns that are fields of the event; all others are properties.
 const FIELDS: [&str; 9] = [
-    "type", "event", "name", "userId", "anonymousId", "groupId", "previousId", "messageId", "timestamp",
+    "type",
+    "event",
+    "name",
+    "userId",
+    "anonymousId",
+    "groupId",
+    "previousId",
+    "messageId",
+    "timestamp",
 ];
 
 /// What lines get that do not say it themselves.
@@ -124,9 +132,13 @@ impl Lines {
         let event = match &mut self.reader {
             Reader::Jsonl(reader) => {
                 let mut line = Vec::new();
-                let read = std::io::Read::take(&mut *reader, MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
+                let read =
+                    std::io::Read::take(&mut *reader, MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
                 if read > MAX_LINE {
-                    bail!("line {} is longer than {MAX_LINE} bytes: is this a JSONL file?", self.line + 1);
+                    bail!(
+                        "line {} is longer than {MAX_LINE} bytes: is this a JSONL file?",
+                        self.line + 1
+                    );
                 }
                 if read == 0 {
                     return Ok(None);
@@ -238,7 +250,10 @@ mod tests {
 
     #[test]
     fn csv_columns_are_fields_or_typed_properties() {
-        let events = lines("a.csv", "userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\n");
+        let events = lines(
+            "a.csv",
+            "userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\n",
+        );
         assert_eq!(
             events[0],
             serde_json::json!({
@@ -250,8 +265,14 @@ mod tests {
 
     #[test]
     fn jsonl_keeps_what_it_says_and_broken_lines_reach_serve() {
-        let events = lines("a.jsonl", "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n");
-        assert_eq!(events[0], serde_json::json!({"type": "page", "messageId": "m", "event": "x"}));
+        let events = lines(
+            "a.jsonl",
+            "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n",
+        );
+        assert_eq!(
+            events[0],
+            serde_json::json!({"type": "page", "messageId": "m", "event": "x"})
+        );
         assert_eq!(events[1], "{broken");
     }
 }

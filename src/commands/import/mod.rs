@@ -34,7 +34,10 @@ const SHOWN_FAULTS: u64 = 20;
 pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<ExitCode> {
     let format = format_of(&arguments.file, arguments.format)?;
     let kind: EventKind = arguments.kind.parse().map_err(|()| {
-        WrongUse(format!("--type {}: one of track, identify, page, screen, group, alias", arguments.kind))
+        WrongUse(format!(
+            "--type {}: one of track, identify, page, screen, group, alias",
+            arguments.kind
+        ))
     })?;
     let control = Control::new(&config.data_dir);
     let _: Status = control.get("/status").await?;
@@ -96,7 +99,8 @@ async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) ->
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             Err(error) => {
-                return Err(error).context("the import broke off; repeat the command and it goes on where it was");
+                return Err(error)
+                    .context("the import broke off; repeat the command and it goes on where it was");
             }
         }
     }
@@ -107,9 +111,16 @@ async fn settle(control: &Control) -> anyhow::Result<()> {
     let target: Status = control.get("/status").await?;
     loop {
         let status: Status = control.get("/status").await?;
-        let pending = target.log.partitions.iter().zip(&status.log.partitions).any(|(target, now)| {
-            now.capture.as_ref().is_some_and(|capture| capture.next_offset < target.end)
-        });
+        let pending = target
+            .log
+            .partitions
+            .iter()
+            .zip(&status.log.partitions)
+            .any(|(target, now)| {
+                now.capture
+                    .as_ref()
+                    .is_some_and(|capture| capture.next_offset < target.end)
+            });
         if !pending {
             return Ok(());
         }
@@ -139,5 +150,9 @@ fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<Exi
             output::line("hint: momsflow dead-letters list --source import")?;
         }
     }
-    Ok(if progress.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) })
+    Ok(if progress.rejected == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PROBLEM)
+    })
 }

@@ -34,7 +34,10 @@ impl Progress {
             .and_then(|text| serde_json::from_slice(&text).ok());
         let progress = known.unwrap_or_default();
         if progress.lines > 0 {
-            eprintln!("going on after line {}, where an earlier run of this file came to", progress.lines);
+            eprintln!(
+                "going on after line {}, where an earlier run of this file came to",
+                progress.lines
+            );
         }
         Ok(Self {
             file_id,
@@ -54,5 +57,8 @@ impl Progress {
 fn hash(file: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(file)?, &mut hasher)?;
-    Ok(hasher.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher.finalize()[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }

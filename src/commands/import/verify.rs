@@ -29,7 +29,9 @@ pub(super) async fn count_stored(
     loop {
         let line = lines.next_line()?;
         if ids.len() >= LOOK_UP || (line.is_none() && !ids.is_empty()) {
-            let found = client.query_one(include_str!("../../store/sql/count_ids.sql"), &[&ids]).await?;
+            let found = client
+                .query_one(include_str!("../../store/sql/count_ids.sql"), &[&ids])
+                .await?;
             stored += found.get::<_, i64>(0).unsigned_abs();
             ids.clear();
         }

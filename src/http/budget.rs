@@ -1,0 +1,170 @@
+//! The in-flight byte budget: overload is refused, so that memory stays bounded.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::gauge;
+
+use crate::telemetry::metric;
+
+/// The longest wait that a client is asked for, in seconds, before the jitter.
+const LONGEST_WAIT: f64 = 30.0;
+/// What is supposed of the drain before anything was measured, in bytes a second.
+const FIRST_RATE: f64 = 1_000_000.0;
+/// How long a drain is measured before its rate replaces the last one.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the in-flight budget is used up; come again in {retry_after} s")]
+pub struct Overloaded {
+    /// Seconds until there is likely room, jittered so that clients do not come back together.
+    pub retry_after: u64,
+}
+
+/// Counts the bytes of the requests that are being worked on and refuses more than its limit.
+///
+/// What counts: each body as it arrives, its decompressed text as it grows, and before decoding as much again
+/// as its records will take. Bytes that a client only announced are not counted, so that a few slow clients
+/// with long Content-Lengths cannot use the budget up.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    drained: AtomicU64,
+    drain: Mutex<Drain>,
+}
+
+#[derive(Debug)]
+struct Drain {
+    since: Instant,
+    rate: f64,
+}
+
+impl Budget {
+    /// An unused budget of `limit` bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            drained: AtomicU64::new(0),
+            drain: Mutex::new(Drain {
+                since: Instant::now(),
+                rate: FIRST_RATE,
+            }),
+        })
+    }
+
+    /// Opens a reservation of nothing yet.
+    pub fn reserve(self: &Arc<Self>) -> Reservation {
+        Reservation {
+            budget: Arc::clone(self),
+            bytes: 0,
+        }
+    }
+
+    /// The bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Refuses at once what cannot fit now, without reserving it.
+    ///
+    /// # Errors
+    /// [`Overloaded`].
+    pub fn check(&self, bytes: usize) -> Result<(), Overloaded> {
+        if self.used().saturating_add(bytes) > self.limit {
+            return Err(self.overloaded());
+        }
+        Ok(())
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Overloaded> {
+        let taken = self
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            });
+        match taken {
+            Ok(before) => {
+                gauge!(metric::HTTP_IN_FLIGHT_BYTES).set((before + bytes) as f64);
+                Ok(())
+            }
+            Err(_) => Err(self.overloaded()),
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        self.drained.fetch_add(bytes as u64, Ordering::Relaxed);
+        gauge!(metric::HTTP_IN_FLIGHT_BYTES).set(before.saturating_sub(bytes) as f64);
+    }
+
+    /// The time that the present load takes to drain at the recent rate, and up to as long again.
+    fn overloaded(&self) -> Overloaded {
+        let wait = (self.used() as f64 / self.rate()).clamp(1.0, LONGEST_WAIT);
+        Overloaded {
+            retry_after: rand::random_range(wait..=wait * 2.0).ceil() as u64,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = drain.since.elapsed();
+        if elapsed >= WINDOW {
+            let bytes = self.drained.swap(0, Ordering::Relaxed) as f64;
+            drain.rate = (bytes / elapsed.as_secs_f64()).max(1.0);
+            drain.since = Instant::now();
+        }
+        drain.rate
+    }
+}
+
+/// A request's share of the budget; dropping it gives the bytes back.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// [`Overloaded`] where there is no room; what was taken before stays.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Overloaded> {
+        self.budget.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn refuses_above_the_limit_and_takes_again_after_a_release() {
+        let budget = Budget::new(100);
+        let mut first = budget.reserve();
+        first.grow(60).unwrap();
+        first.grow(20).unwrap();
+        let mut second = budget.reserve();
+        let refused = second.grow(30).unwrap_err();
+        assert!((1..=60).contains(&refused.retry_after));
+        assert!(budget.check(30).is_err() && budget.check(20).is_ok());
+        assert_eq!(budget.used(), 80);
+        drop(first);
+        second.grow(100).unwrap();
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+}

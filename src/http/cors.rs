@@ -1,0 +1,77 @@
+//! Cross-origin requests: which pages may send with a key, and what their browsers are told.
+
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
+};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::problem::{Problem, ProblemCode};
+use super::source::{Source, Sources};
+
+/// Left in the request's extensions once its source is known: the browser may read the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OriginAllowed(pub bool);
+
+pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(ORIGIN)?.to_str().ok()
+}
+
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Answers a preflight. It cannot say which key will come, so that the origin of any untrusted source will do;
+/// the request itself is then held against its own source's.
+pub(super) fn preflight(request: &HttpRequest, sources: &Sources) -> HttpResponse {
+    let origin = origin(request.headers()).unwrap_or_default();
+    if !sources.any_allows(origin) {
+        return refused(origin).response();
+    }
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin))
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"))
+        .insert_header((
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Content-Encoding",
+        ))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
+        .insert_header((VARY, "Origin"))
+        .finish()
+}
+
+/// Refuses a page that may not send with this untrusted source's key. Servers and apps send no Origin.
+pub(super) fn check(request: &HttpRequest, source: &Source) -> Result<OriginAllowed, Problem> {
+    match origin(request.headers()) {
+        Some(origin) if !source.trusted => {
+            if source.allows(origin) {
+                return Ok(OriginAllowed(true));
+            }
+            Err(refused(origin))
+        }
+        _ => Ok(OriginAllowed(false)),
+    }
+}
+
+/// Lets the browser read an answer.
+pub(super) fn allow(headers: &mut HeaderMap, origin: &str) {
+    if let Ok(value) = HeaderValue::from_str(origin) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Retry-After"),
+        );
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+fn refused(origin: &str) -> Problem {
+    Problem::new(
+        ProblemCode::OriginNotAllowed,
+        format!("pages of {origin} may not send with this key; add them to the source's origins"),
+    )
+}

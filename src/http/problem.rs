@@ -1,0 +1,159 @@
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Why a request was refused as a whole: a stable word, listed in docs/http-api.md. An event's own faults
+/// have codes of [`crate::event::RejectCode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemCode {
+    MissingKey,
+    UnknownKey,
+    OriginNotAllowed,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    IncompleteBody,
+    MalformedEncoding,
+    BodyTooLarge,
+    DecompressedBodyTooLarge,
+    BatchTooLarge,
+    UnsupportedMediaType,
+    UnsupportedEncoding,
+    HeadersTooLarge,
+    NoEventAccepted,
+    Overloaded,
+    LogUnavailable,
+    Internal,
+}
+
+impl ProblemCode {
+    /// Every code, for the documentation's test.
+    pub const ALL: [Self; 18] = [
+        Self::MissingKey,
+        Self::UnknownKey,
+        Self::OriginNotAllowed,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::IncompleteBody,
+        Self::MalformedEncoding,
+        Self::BodyTooLarge,
+        Self::DecompressedBodyTooLarge,
+        Self::BatchTooLarge,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
+        Self::HeadersTooLarge,
+        Self::NoEventAccepted,
+        Self::Overloaded,
+        Self::LogUnavailable,
+        Self::Internal,
+    ];
+
+    /// The code in answers and metrics.
+    pub fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status that says the same.
+    pub fn status(self) -> u16 {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::MissingKey => ("missing_key", 401, "No write key"),
+            Self::UnknownKey => ("unknown_key", 401, "Unknown write key"),
+            Self::OriginNotAllowed => ("origin_not_allowed", 403, "Origin not allowed"),
+            Self::NotFound => ("not_found", 404, "Not found"),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
+            Self::RequestTimeout => ("request_timeout", 408, "The request took too long to arrive"),
+            Self::IncompleteBody => ("incomplete_body", 400, "The body ended early"),
+            Self::MalformedEncoding => ("malformed_encoding", 400, "The body cannot be decompressed"),
+            Self::BodyTooLarge => ("body_too_large", 413, "Body too large"),
+            Self::DecompressedBodyTooLarge => (
+                "decompressed_body_too_large",
+                413,
+                "Body too large after decompression",
+            ),
+            Self::BatchTooLarge => ("batch_too_large", 413, "Batch too large"),
+            Self::UnsupportedMediaType => ("unsupported_media_type", 415, "Unsupported content type"),
+            Self::UnsupportedEncoding => ("unsupported_encoding", 415, "Unsupported content encoding"),
+            Self::HeadersTooLarge => ("headers_too_large", 431, "Headers too large"),
+            Self::NoEventAccepted => ("no_event_accepted", 400, "No event was accepted"),
+            Self::Overloaded => ("overloaded", 503, "Overloaded"),
+            Self::LogUnavailable => ("log_unavailable", 503, "Events cannot be stored now"),
+            Self::Internal => ("internal", 500, "Internal error"),
+        }
+    }
+}
+
+/// A refusal as `application/problem+json` (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: String,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A refusal with its code's own status.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let (code, status, title) = code.row();
+        Self::custom(code, status, title, detail)
+    }
+
+    /// A refusal with a code of another list, such as an event's fault.
+    pub fn custom(code: &str, status: u16, title: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:momsflow:problem:{code}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            code: code.to_owned(),
+            extra: Map::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Asks the client to come again after so many seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The answer to the client.
+    pub fn response(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"momsflow\", Bearer"));
+        }
+        response.body(serde_json::to_string(self).unwrap_or_default())
+    }
+}

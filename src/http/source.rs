@@ -1,0 +1,149 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::config::{self, Secret};
+
+/// A write key's owner: who sends, and what it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub name: String,
+    pub trusted: bool,
+    pub origins: Vec<String>,
+    pub may_backdate: bool,
+}
+
+impl Source {
+    /// Whether pages of this origin may send with its key.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.origins
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.trim_end_matches('/').eq_ignore_ascii_case(origin))
+    }
+}
+
+/// Why a source's key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the key file {} of source {source_name} cannot be read: {reason}", path.display())]
+    Unreadable {
+        source_name: String,
+        path: PathBuf,
+        reason: String,
+    },
+    #[error("the source {0} has no key")]
+    None(String),
+    #[error("the sources {0} and {1} have the same key")]
+    Shared(String, String),
+}
+
+/// The write keys and their sources.
+///
+/// Keys are kept and found by their SHA-256, so that the time of a look-up tells nothing about a key.
+#[derive(Debug, Default)]
+pub struct Sources {
+    by_hash: HashMap<[u8; 32], Arc<Source>>,
+}
+
+impl Sources {
+    /// Reads the keys of the configured sources from config, files and environment.
+    ///
+    /// # Errors
+    /// A key that cannot be read, is missing, or is used twice.
+    pub fn load(sources: &[config::Source], env: &HashMap<String, String>) -> Result<Self, KeyError> {
+        let mut table = Self::default();
+        for source in sources {
+            let key = key_of(source, env)?;
+            let entry = Source {
+                name: source.name.clone(),
+                trusted: source.trusted,
+                origins: source.origins.clone(),
+                may_backdate: source.may_backdate,
+            };
+            table.add(&key, entry)?;
+        }
+        Ok(table)
+    }
+
+    /// Adds a source under its key.
+    ///
+    /// # Errors
+    /// Where another source has the same key.
+    pub fn add(&mut self, key: &Secret, source: Source) -> Result<(), KeyError> {
+        let name = source.name.clone();
+        match self.by_hash.insert(hash(key.reveal()), Arc::new(source)) {
+            None => Ok(()),
+            Some(other) => Err(KeyError::Shared(other.name.clone(), name)),
+        }
+    }
+
+    /// The source that a key belongs to.
+    pub fn find(&self, key: &str) -> Option<&Arc<Source>> {
+        let hash = hash(key);
+        let (known, source) = self.by_hash.get_key_value(&hash)?;
+        bool::from(known.ct_eq(&hash)).then_some(source)
+    }
+
+    /// Whether pages of an origin may send with any key. A preflight does not say which key will come.
+    pub fn any_allows(&self, origin: &str) -> bool {
+        self.by_hash
+            .values()
+            .any(|source| !source.trusted && source.allows(origin))
+    }
+}
+
+fn hash(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+fn key_of(source: &config::Source, env: &HashMap<String, String>) -> Result<Secret, KeyError> {
+    let none = || KeyError::None(source.name.clone());
+    let key = if let Some(key) = &source.key {
+        key.clone()
+    } else if let Some(path) = &source.key_file {
+        let text = std::fs::read_to_string(path).map_err(|error| KeyError::Unreadable {
+            source_name: source.name.clone(),
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        Secret::new(text.trim())
+    } else {
+        let variable = source.key_env.as_ref().ok_or_else(none)?;
+        Secret::new(env.get(variable).ok_or_else(none)?.trim())
+    };
+    if key.reveal().is_empty() {
+        return Err(none());
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn source(name: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            trusted: false,
+            origins: vec!["https://example.com".to_owned()],
+            may_backdate: false,
+        }
+    }
+
+    #[test]
+    fn keys_find_their_source_and_are_not_shared() {
+        let mut sources = Sources::default();
+        sources.add(&Secret::new("k1"), source("web")).unwrap();
+        assert_eq!(sources.find("k1").unwrap().name, "web");
+        assert!(sources.find("k2").is_none() && sources.find("").is_none());
+        assert!(sources.any_allows("https://example.com") && !sources.any_allows("https://evil.example"));
+        assert!(matches!(
+            sources.add(&Secret::new("k1"), source("app")),
+            Err(KeyError::Shared(..))
+        ));
+    }
+}

@@ -1,1 +1,0 @@
-//! Takes events over HTTP into the event log.

@@ -1,0 +1,64 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+
+use super::Ingest;
+use crate::broker::{LogError, Record, partitioner};
+use crate::event::{self, Event, Reject, Scope, wire};
+
+/// How long an append may take before the client is sent away to come again.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request's records by partition.
+pub(super) type Records = Vec<Vec<Record>>;
+
+impl Ingest {
+    pub(super) fn no_records(&self) -> Records {
+        vec![Vec::new(); usize::try_from(self.log.partitions()).unwrap_or(1)]
+    }
+
+    pub(super) fn push_event(&self, records: &mut Records, event: &Event<'_>) {
+        let key = Bytes::copy_from_slice(event.person_key().as_bytes());
+        self.push(records, key, wire::encode_event(event));
+    }
+
+    pub(super) fn push_rejection(
+        &self,
+        records: &mut Records,
+        payload: &[u8],
+        scope: &Scope<'_>,
+        reject: &Reject,
+    ) {
+        let rejection = event::rejection(payload, scope, reject);
+        self.push(records, Bytes::new(), wire::encode_rejection(&rejection));
+    }
+
+    pub(super) fn push(&self, records: &mut Records, key: Bytes, value: Vec<u8>) {
+        let spread = if key.is_empty() {
+            self.spread.fetch_add(1, Ordering::Relaxed)
+        } else {
+            0
+        };
+        let partition = partitioner::partition_for(&key, self.log.partitions(), spread);
+        if let Some(records) = usize::try_from(partition).ok().and_then(|n| records.get_mut(n)) {
+            records.push(Record {
+                key,
+                value: value.into(),
+            });
+        }
+    }
+
+    /// Appends to all partitions at once and returns when all of it is durable.
+    pub(super) async fn append(&self, records: Records) -> Result<(), LogError> {
+        let appends = (0..)
+            .zip(records)
+            .filter(|(_, records)| !records.is_empty())
+            .map(|(partition, records)| self.log.append(partition, records));
+        match tokio::time::timeout(APPEND_TIMEOUT, try_join_all(appends)).await {
+            Ok(outcome) => outcome.map(drop),
+            Err(_) => Err(LogError::Unavailable("the append took too long".to_owned())),
+        }
+    }
+}

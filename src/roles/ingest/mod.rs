@@ -1,0 +1,163 @@
+//! Takes events over HTTP into the event log.
+//!
+//! [`Ingest::submit`] is the whole path of a body without HTTP: decode, append, one answer an event.
+//! [`routes`] puts it behind the Segment HTTP API.
+
+mod answer;
+mod append;
+mod bucket;
+mod notice;
+mod prepare;
+mod replay;
+mod routes;
+mod settings;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{EventLog, LogError};
+use crate::clock::Clock;
+use crate::event::{Client, EventKind, Policy, Reject};
+use crate::http::{Overloaded, Source};
+use crate::lifecycle::Health;
+use crate::{config, event};
+
+pub use answer::{Answer, Refused};
+pub use prepare::Preview;
+pub use replay::ReplayFailure;
+pub use routes::{PATHS, routes};
+
+use bucket::Buckets;
+use notice::Notices;
+
+/// How often the log's health is looked at.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Decodes bodies and puts their events into the log. Shared by all workers.
+pub struct Ingest {
+    log: Arc<dyn EventLog>,
+    clock: Clock,
+    policy: Policy,
+    max_batch: usize,
+    /// The most bytes that one request's records may take, batch defaults repeated.
+    max_expansion: usize,
+    rejects: Buckets,
+    notices: Notices,
+    /// Shares out records without a person over the partitions.
+    spread: AtomicU32,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One event; of this type, or where there is none of the type that it says.
+    Event(Option<EventKind>),
+    Batch,
+    /// A batch of history, where the source may back-date; else a batch.
+    Import,
+}
+
+/// A body's sender and shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    pub source: &'a Source,
+    pub shape: Shape,
+    pub client: Client<'a>,
+}
+
+/// Why a body was not taken as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The body cannot be taken apart. It was kept as a dead letter if `kept`.
+    #[error("{reject}")]
+    Rejected { reject: Reject, kept: bool },
+    #[error("the batch has {0} events, at most {1} are taken")]
+    TooManyEvents(usize, usize),
+    #[error("with the batch's context the events take {0} bytes, at most {1} are taken")]
+    TooMuchContext(usize, usize),
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// Nothing is acknowledged; a part may have been written, which a retry does not store twice.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Ingest {
+    /// Ingest before a log, as configured.
+    pub fn new(log: Arc<dyn EventLog>, clock: Clock, config: &config::Config) -> Self {
+        let ingest = &config.ingest;
+        let as_usize = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        Self {
+            log,
+            clock,
+            policy: Policy::new(ingest),
+            max_batch: ingest.max_batch,
+            max_expansion: as_usize(config.http.max_decompressed_body).saturating_mul(2),
+            rejects: Buckets::new(ingest.rejects_kept_per_second),
+            notices: Notices::default(),
+            spread: AtomicU32::new(rand::random()),
+        }
+    }
+
+    /// Takes a body's events into the log and answers for each. `reserve` is asked for the memory that the
+    /// records take, before they are made.
+    ///
+    /// # Errors
+    /// What concerns the body as a whole. Only an `Ok` is an acknowledgement.
+    pub async fn submit(
+        &self,
+        body: &[u8],
+        submission: &Submission<'_>,
+        reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+    ) -> Result<Answer, SubmitError> {
+        let prepared = match self.prepare(body, submission, reserve) {
+            Err(SubmitError::Rejected { reject, .. }) => {
+                return Err(self.keep_body(body, submission, reject).await);
+            }
+            prepared => prepared?,
+        };
+        self.append(prepared.records).await?;
+        prepared.tally.count();
+        Ok(prepared.answer)
+    }
+
+    /// Keeps a body that is no batch as one dead letter.
+    async fn keep_body(&self, body: &[u8], submission: &Submission<'_>, reject: Reject) -> SubmitError {
+        let now = self.clock.now();
+        let scope = self.scope(submission, event::Defaults::default(), now);
+        let kept = self.rejects.take(&submission.source.name, now);
+        prepare::count_rejected(&submission.source.name, reject.code, 1);
+        if kept {
+            let mut records = self.no_records();
+            self.push_rejection(&mut records, body, &scope, &reject);
+            if let Err(error) = self.append(records).await {
+                return error.into();
+            }
+        }
+        SubmitError::Rejected { reject, kept }
+    }
+
+    /// Tells `health` while the log takes no appends, until the token is cancelled.
+    ///
+    /// # Errors
+    /// None; the type fits the supervisor's.
+    pub async fn watch_log(
+        log: Arc<dyn EventLog>,
+        health: Health,
+        token: CancellationToken,
+    ) -> Result<(), std::convert::Infallible> {
+        loop {
+            match log.health() {
+                Ok(()) => health.recover("ingest"),
+                Err(reason) => health.fail("ingest", reason),
+            }
+            tokio::select! {
+                () = token.cancelled() => return Ok(()),
+                () = tokio::time::sleep(HEALTH_INTERVAL) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use metrics::counter;
+use tracing::warn;
+
+use crate::event::Warning;
+use crate::telemetry::metric;
+
+/// The most placeholder values that are remembered; beyond it nothing new is logged.
+const MAX_REMEMBERED: usize = 1000;
+
+/// Logs each placeholder id of a source once, and counts unusable timestamps.
+#[derive(Default)]
+pub(super) struct Notices(Mutex<HashSet<(String, String)>>);
+
+impl Notices {
+    pub(super) fn take(&self, source: &str, warnings: Vec<Warning>) {
+        for warning in warnings {
+            match warning {
+                Warning::PlaceholderId { pointer, id } => {
+                    if self.is_new(source, &id) {
+                        warn!(source, id, pointer, "placeholder id; it never makes an identity");
+                    }
+                }
+                Warning::UnusableTimestamp => {
+                    counter!(metric::INGEST_TIMESTAMP_UNUSABLE_TOTAL, "source" => source.to_owned())
+                        .increment(1);
+                }
+            }
+        }
+    }
+
+    fn is_new(&self, source: &str, id: &str) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < MAX_REMEMBERED && known.insert((source.to_owned(), id.trim().to_ascii_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_new_once_a_source() {
+        let notices = Notices::default();
+        assert!(notices.is_new("web", "null"));
+        assert!(!notices.is_new("web", "NULL"));
+        assert!(notices.is_new("app", "null"));
+        assert!(
+            (0..2000)
+                .filter(|n| notices.is_new("web", &n.to_string()))
+                .count()
+                < MAX_REMEMBERED
+        );
+    }
+}

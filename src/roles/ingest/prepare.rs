@@ -1,0 +1,224 @@
+use jiff::Timestamp;
+use metrics::counter;
+use serde_json::{Value, json};
+
+use super::append::Records;
+use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
+use crate::event::{
+    self, Batch, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire,
+};
+use crate::http::Overloaded;
+use crate::telemetry::metric;
+
+/// What a record takes beside its event's own text: ids, times, names of members, the vectors' room.
+const RECORD_ROOM: usize = 512;
+
+/// A body's records and the answer that holds once they are durable.
+pub(super) struct Prepared {
+    pub records: Records,
+    pub answer: Answer,
+    pub tally: Tally,
+}
+
+/// Counts of a request, by source; reported once its events are durable.
+pub(super) struct Tally {
+    source: String,
+    accepted: [u64; EventKind::ALL.len()],
+    rejected: Vec<RejectCode>,
+}
+
+impl Tally {
+    pub(super) fn count(self) {
+        for (kind, accepted) in EventKind::ALL.into_iter().zip(self.accepted) {
+            if accepted > 0 {
+                counter!(metric::INGEST_EVENTS_TOTAL, "source" => self.source.clone(), "type" => kind.as_str())
+                    .increment(accepted);
+            }
+        }
+        for code in self.rejected {
+            count_rejected(&self.source, code, 1);
+        }
+    }
+}
+
+pub(super) fn count_rejected(source: &str, code: RejectCode, events: u64) {
+    counter!(metric::INGEST_REJECTED_TOTAL, "source" => source.to_owned(), "code" => code.as_str())
+        .increment(events);
+}
+
+/// What [`Ingest::submit`] would do with a body.
+#[derive(Debug)]
+pub struct Preview {
+    pub answer: Answer,
+    /// The records that would be kept.
+    pub events: Vec<Value>,
+    pub warnings: Vec<Value>,
+}
+
+impl Ingest {
+    /// Decodes a body without keeping anything of it.
+    ///
+    /// # Errors
+    /// As [`Ingest::submit`], but for the log's.
+    pub fn preview(&self, body: &[u8], submission: &Submission<'_>) -> Result<Preview, SubmitError> {
+        let mut preview = Preview {
+            answer: Answer::default(),
+            events: Vec::new(),
+            warnings: Vec::new(),
+        };
+        self.each_event(
+            body,
+            submission,
+            |_| Ok(()),
+            |index, raw, _, outcome| match outcome {
+                Ok(Decoded { event, warnings }) => {
+                    preview.answer.accepted += 1;
+                    preview
+                        .events
+                        .extend(serde_json::from_slice::<Value>(&wire::encode_event(&event)));
+                    preview
+                        .warnings
+                        .extend(warnings.iter().map(|warning| shown(index, warning)));
+                }
+                Err(reject) => {
+                    let refused = Refused::new(index, event::message_id(raw), reject, false);
+                    preview.answer.rejected.push(refused);
+                }
+            },
+        )?;
+        Ok(preview)
+    }
+
+    pub(super) fn prepare(
+        &self,
+        body: &[u8],
+        submission: &Submission<'_>,
+        reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+    ) -> Result<Prepared, SubmitError> {
+        let source = submission.source.name.as_str();
+        let mut prepared = Prepared {
+            records: self.no_records(),
+            answer: Answer::default(),
+            tally: Tally {
+                source: source.to_owned(),
+                accepted: [0; EventKind::ALL.len()],
+                rejected: Vec::new(),
+            },
+        };
+        self.each_event(
+            body,
+            submission,
+            reserve,
+            |index, raw, scope, outcome| match outcome {
+                Ok(Decoded { event, warnings }) => {
+                    prepared.answer.accepted += 1;
+                    prepared.tally.accepted[event.kind as usize] += 1;
+                    self.push_event(&mut prepared.records, &event);
+                    self.notices.take(source, warnings);
+                }
+                Err(reject) => {
+                    let kept = self.rejects.take(source, scope.received_at);
+                    if kept {
+                        self.push_rejection(&mut prepared.records, raw.as_bytes(), scope, &reject);
+                    }
+                    prepared.tally.rejected.push(reject.code);
+                    let refused = Refused::new(index, event::message_id(raw), reject, kept);
+                    prepared.answer.rejected.push(refused);
+                }
+            },
+        )?;
+        Ok(prepared)
+    }
+
+    /// Takes a body apart and decodes each of its events.
+    fn each_event<'a>(
+        &self,
+        body: &'a [u8],
+        submission: &Submission<'a>,
+        mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+        mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>),
+    ) -> Result<(), SubmitError> {
+        let batch = take_apart(body, submission.shape)
+            .map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
+        reserve(self.expansion(&batch, body.len())?)?;
+        let scope = self.scope(submission, batch.defaults, self.clock.now());
+        for (index, raw) in batch.events.iter().enumerate() {
+            let outcome = event::decode(raw, &scope);
+            // One event that is no JSON is a fault of the body; a batch was read whole before.
+            if let (Shape::Event(_), Err(reject)) = (submission.shape, &outcome)
+                && matches!(reject.code, RejectCode::MalformedJson | RejectCode::NotAnObject)
+            {
+                return Err(SubmitError::Rejected {
+                    reject: reject.clone(),
+                    kept: false,
+                });
+            }
+            each(index, raw, &scope, outcome);
+        }
+        Ok(())
+    }
+
+    /// The bytes that a body's records will take, within what one request may.
+    fn expansion(&self, batch: &Batch<'_>, body: usize) -> Result<usize, SubmitError> {
+        let events = batch.events.len();
+        if events > self.max_batch {
+            return Err(SubmitError::TooManyEvents(events, self.max_batch));
+        }
+        let context =
+            batch.defaults.context.map_or(0, str::len) + batch.defaults.integrations.map_or(0, str::len);
+        let repeated = body.saturating_add(events.saturating_mul(context));
+        if context > 0 && repeated > self.max_expansion {
+            return Err(SubmitError::TooMuchContext(repeated, self.max_expansion));
+        }
+        Ok(repeated + events * RECORD_ROOM)
+    }
+
+    pub(super) fn scope<'a>(
+        &'a self,
+        submission: &Submission<'a>,
+        defaults: Defaults<'a>,
+        received_at: Timestamp,
+    ) -> Scope<'a> {
+        let source = submission.source;
+        Scope {
+            source: &source.name,
+            trusted: source.trusted,
+            kind: match submission.shape {
+                Shape::Event(kind) => kind,
+                Shape::Batch | Shape::Import => None,
+            },
+            origin: match submission.shape {
+                Shape::Import if source.may_backdate => Origin::Imported,
+                _ => Origin::Live,
+            },
+            received_at,
+            defaults,
+            client: submission.client,
+            policy: &self.policy,
+        }
+    }
+}
+
+fn take_apart(body: &[u8], shape: Shape) -> Result<Batch<'_>, Reject> {
+    let text = event::body_text(body)?;
+    if let Shape::Batch | Shape::Import = shape {
+        return event::parse_batch(text);
+    }
+    Ok(Batch {
+        events: vec![text.trim()],
+        defaults: Defaults::default(),
+    })
+}
+
+fn shown(index: usize, warning: &Warning) -> Value {
+    match warning {
+        Warning::PlaceholderId { pointer, id } => json!({
+            "index": index, "code": "placeholder_id", "pointer": pointer,
+            "detail": format!("{id:?} names nobody and never makes an identity"),
+        }),
+        Warning::UnusableTimestamp => json!({
+            "index": index, "code": "unusable_timestamp", "pointer": "/timestamp",
+            "detail": "no time with a zone, or not a possible one; occurred_at is received_at",
+        }),
+    }
+}

@@ -1,0 +1,234 @@
+//! The Segment HTTP API.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use metrics::counter;
+use serde_json::{Map, Value, json};
+
+use super::settings::settings;
+use super::{Answer, Ingest, Preview, Refused, Shape, Submission, SubmitError};
+use crate::event::{self, EventKind, RejectCode};
+use crate::http::{Admitted, Gate, Problem, ProblemCode, Routes};
+use crate::telemetry::metric;
+
+/// Where a body of which shape goes. The short routes are those of analytics.js, analytics-swift and
+/// analytics-kotlin; without `/v1` they serve clients whose host was set without it. `/p` is not among the
+/// latter: it is the pixel's.
+const SUBMIT: [(&str, Shape); 21] = [
+    ("/v1/track", Shape::Event(Some(EventKind::Track))),
+    ("/v1/identify", Shape::Event(Some(EventKind::Identify))),
+    ("/v1/page", Shape::Event(Some(EventKind::Page))),
+    ("/v1/screen", Shape::Event(Some(EventKind::Screen))),
+    ("/v1/group", Shape::Event(Some(EventKind::Group))),
+    ("/v1/alias", Shape::Event(Some(EventKind::Alias))),
+    ("/v1/batch", Shape::Batch),
+    ("/v1/import", Shape::Import),
+    ("/v1/t", Shape::Event(Some(EventKind::Track))),
+    ("/v1/i", Shape::Event(Some(EventKind::Identify))),
+    ("/v1/p", Shape::Event(Some(EventKind::Page))),
+    ("/v1/s", Shape::Event(Some(EventKind::Screen))),
+    ("/v1/g", Shape::Event(Some(EventKind::Group))),
+    ("/v1/a", Shape::Event(Some(EventKind::Alias))),
+    ("/v1/b", Shape::Batch),
+    ("/t", Shape::Event(Some(EventKind::Track))),
+    ("/i", Shape::Event(Some(EventKind::Identify))),
+    ("/s", Shape::Event(Some(EventKind::Screen))),
+    ("/g", Shape::Event(Some(EventKind::Group))),
+    ("/a", Shape::Event(Some(EventKind::Alias))),
+    ("/b", Shape::Batch),
+];
+const SETTINGS: [&str; 2] = ["/v1/projects/{key}/settings", "/projects/{key}/settings"];
+const VALIDATE: &str = "/v1/validate";
+
+/// Seconds after which a client comes again when the log takes nothing: from, to, at random.
+const LOG_RETRY: std::ops::RangeInclusive<u64> = 2..=8;
+
+/// Every path that ingest serves, with its method.
+pub const PATHS: fn() -> Vec<(&'static str, &'static str)> = || {
+    let submit = SUBMIT.iter().map(|(path, _)| ("post", *path));
+    let settings = SETTINGS.iter().map(|path| ("get", *path));
+    submit.chain([("post", VALIDATE)]).chain(settings).collect()
+};
+
+/// The handlers of ingest, for the public listener.
+pub fn routes(ingest: Arc<Ingest>) -> Routes {
+    Arc::new(move |config: &mut ServiceConfig| {
+        config.app_data(web::Data::from(Arc::clone(&ingest)));
+        for (path, shape) in SUBMIT {
+            let handler = move |ingest: web::Data<Ingest>,
+                                gate: web::Data<Gate>,
+                                request: HttpRequest,
+                                payload: Payload| async move {
+                submit(&ingest, &gate, &request, payload, shape).await
+            };
+            config.service(web::resource(path).route(web::post().to(handler)));
+        }
+        config.service(web::resource(VALIDATE).route(web::post().to(validate)));
+        for path in SETTINGS {
+            config.service(web::resource(path).route(web::get().to(settings)));
+        }
+    })
+}
+
+async fn submit(
+    ingest: &Ingest,
+    gate: &Gate,
+    request: &HttpRequest,
+    payload: Payload,
+    shape: Shape,
+) -> HttpResponse {
+    let admitted = match gate.admit(request, payload).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return refuse(&problem),
+    };
+    let Admitted {
+        source,
+        client,
+        body,
+        mut reservation,
+    } = admitted;
+    let submission = Submission {
+        source: &source,
+        shape,
+        client: client.for_event(),
+    };
+    match ingest
+        .submit(&body, &submission, |bytes| reservation.grow(bytes))
+        .await
+    {
+        Ok(answer) => answered(&answer, shape),
+        Err(error) => refuse(&problem_of(error)),
+    }
+}
+
+async fn validate(
+    ingest: web::Data<Ingest>,
+    gate: web::Data<Gate>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let Admitted {
+        source,
+        client,
+        body,
+        mut reservation,
+    } = match gate.admit(&request, payload).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return refuse(&problem),
+    };
+    // The preview holds each record as a tree and as text.
+    if let Err(overloaded) = reservation.grow(body.len().saturating_mul(4)) {
+        return refuse(&overloaded.into());
+    }
+    let is_batch = event::body_text(&body).is_ok_and(event::is_batch);
+    let shape = if is_batch {
+        Shape::Batch
+    } else {
+        Shape::Event(None)
+    };
+    let submission = Submission {
+        source: &source,
+        shape,
+        client: client.for_event(),
+    };
+    match ingest.preview(&body, &submission) {
+        Ok(preview) => previewed(preview),
+        Err(error) => refuse(&problem_of(error)),
+    }
+}
+
+fn previewed(preview: Preview) -> HttpResponse {
+    let Preview {
+        answer,
+        events,
+        warnings,
+    } = preview;
+    HttpResponse::Ok().json(json!({
+        "success": answer.accepted > 0,
+        "accepted": answer.accepted,
+        "rejected": answer.rejected,
+        "warnings": warnings,
+        "events": events,
+        "stored": false,
+    }))
+}
+
+fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
+    if answer.accepted == 0 {
+        return refuse(&none_accepted(answer, shape));
+    }
+    let mut body = outcome(answer);
+    body.insert("success".to_owned(), true.into());
+    HttpResponse::Ok().json(body)
+}
+
+/// The members that good and bad answers share.
+fn outcome(answer: &Answer) -> Map<String, Value> {
+    let mut members = Map::new();
+    members.insert("accepted".to_owned(), answer.accepted.into());
+    members.insert(
+        "rejected".to_owned(),
+        serde_json::to_value(&answer.rejected).unwrap_or_default(),
+    );
+    if !answer.rejected.is_empty() {
+        let kept = answer.rejected.iter().all(|refused| refused.kept);
+        members.insert("kept".to_owned(), kept.into());
+    }
+    members
+}
+
+/// A single event's fault is the request's; a batch's are listed.
+fn none_accepted(answer: &Answer, shape: Shape) -> Problem {
+    let problem = match (shape, answer.rejected.as_slice()) {
+        (Shape::Event(_), [refused]) => rejected_problem(refused.code, &refused.detail, &refused.pointer),
+        (_, rejected) => Problem::new(
+            ProblemCode::NoEventAccepted,
+            format!("none of the {} events was accepted", rejected.len()),
+        ),
+    };
+    outcome(answer)
+        .into_iter()
+        .fold(problem, |problem, (name, value)| problem.with(&name, value))
+}
+
+fn rejected_problem(code: RejectCode, detail: &str, pointer: &str) -> Problem {
+    let status = match code {
+        RejectCode::EventTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Problem::custom(code.as_str(), status.as_u16(), "The event was rejected", detail).with("pointer", pointer)
+}
+
+/// The one place where ingest's errors become statuses. What the log says stays in the process.
+fn problem_of(error: SubmitError) -> Problem {
+    match error {
+        SubmitError::Rejected { reject, kept } => {
+            let problem = rejected_problem(reject.code, &reject.detail, &reject.pointer);
+            let refused = Refused::new(0, None, reject, kept);
+            problem
+                .with("accepted", 0)
+                .with("rejected", serde_json::to_value([refused]).unwrap_or_default())
+                .with("kept", kept)
+        }
+        SubmitError::TooManyEvents(..) | SubmitError::TooMuchContext(..) => {
+            Problem::new(ProblemCode::BatchTooLarge, error.to_string())
+        }
+        SubmitError::Overloaded(overloaded) => overloaded.into(),
+        SubmitError::Log(error) => {
+            tracing::warn!(%error, "append refused");
+            Problem::new(
+                ProblemCode::LogUnavailable,
+                "the events were not stored; send them again, they are not stored twice",
+            )
+            .retry_after(rand::random_range(LOG_RETRY))
+        }
+    }
+}
+
+fn refuse(problem: &Problem) -> HttpResponse {
+    counter!(metric::HTTP_REFUSED_TOTAL, "code" => problem.code().to_owned()).increment(1);
+    problem.response()
+}

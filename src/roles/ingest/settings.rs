@@ -1,0 +1,49 @@
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use crate::http::Gate;
+
+/// How long a browser may keep the settings.
+const CACHE: &str = "public, max-age=300";
+
+/// Answers what Segment's browser and mobile SDKs ask for first: which integrations there are, and where to
+/// send. There is one, this server, at the host that was asked.
+pub(super) async fn settings(
+    gate: web::Data<Gate>,
+    request: HttpRequest,
+    key: web::Path<String>,
+) -> HttpResponse {
+    if let Err(problem) = gate.identify(&request, &key) {
+        return problem.response();
+    }
+    let connection = request.connection_info();
+    let (scheme, host) = (connection.scheme(), connection.host());
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, CACHE))
+        .json(json!({
+            "integrations": {
+                "Segment.io": {
+                    "apiKey": key.as_str(),
+                    "apiHost": format!("{host}/v1"),
+                    "protocol": scheme,
+                    "unbundledIntegrations": [],
+                    "addBundledMetadata": true,
+                    "maybeBundledConfigIds": {},
+                    "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+                },
+            },
+            "plan": {
+                "track": {"__default": {"enabled": true, "integrations": {}}},
+                "identify": {"__default": {"enabled": true}},
+                "group": {"__default": {"enabled": true}},
+            },
+            "edgeFunction": {},
+            "analyticsNextEnabled": true,
+            "middlewareSettings": {},
+            "enabledMiddleware": {},
+            "metrics": {"sampleRate": 0},
+            "legacyVideoPluginsEnabled": false,
+            "remotePlugins": [],
+        }))
+}
