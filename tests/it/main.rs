@@ -4,7 +4,9 @@
 mod capture;
 mod embedded_postgres;
 mod event_log;
+mod lifecycle;
 mod log_contract;
 mod schema;
+mod serve;
 mod shared;
 mod support;
