@@ -97,16 +97,33 @@ impl Layout {
     /// Makes the folder of the server's Unix socket. `None`: no place with a path that is short enough, so that
     /// only TCP is left.
     pub fn create_socket_folder(&self, account: Option<&Account>) -> Option<PathBuf> {
-        let candidates = socket_folders(&self.folder.join("socket"), SOCKET_NAME_LENGTH);
-        candidates
-            .into_iter()
-            .find(|folder| private_folder(folder, account).is_ok())
+        first_private(&self.folder.join("socket"), SOCKET_NAME_LENGTH, account)
     }
+}
+
+/// Makes a folder for a Unix socket of this process: `preferred`, or a short one where the path of a socket with
+/// this name would be too long. `None`: neither can be had.
+pub fn make_socket_folder(preferred: &Path, socket_name: &str) -> Option<PathBuf> {
+    first_private(preferred, socket_name.len() + 1, None)
+}
+
+/// Finds the socket for which [`make_socket_folder`] made the folder, in another process.
+pub fn find_socket(preferred: &Path, socket_name: &str) -> Option<PathBuf> {
+    socket_folders(preferred, socket_name.len() + 1)
+        .into_iter()
+        .map(|folder| folder.join(socket_name))
+        .find(|socket| socket.exists())
+}
+
+fn first_private(preferred: &Path, name_length: usize, account: Option<&Account>) -> Option<PathBuf> {
+    socket_folders(preferred, name_length)
+        .into_iter()
+        .find(|folder| private_folder(folder, account).is_ok())
 }
 
 /// The folders where a Unix socket may stand, best first: `preferred` if a name of `name_length` bytes (its slash
 /// included) fits behind it, then short ones that are named after it.
-pub fn socket_folders(preferred: &Path, name_length: usize) -> Vec<PathBuf> {
+fn socket_folders(preferred: &Path, name_length: usize) -> Vec<PathBuf> {
     let digest = Sha256::digest(preferred.as_os_str().as_encoded_bytes());
     let name = format!("momsflow-{}", hex(&digest[..6]));
     let run = rustix::process::geteuid()
@@ -214,6 +231,20 @@ mod tests {
             socket_folders(&long, SOCKET_NAME_LENGTH),
             "stays the same"
         );
+    }
+
+    #[test]
+    fn another_process_finds_the_socket_wherever_it_had_to_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for preferred in [folder.path().join("near"), folder.path().join("far".repeat(40))] {
+            let made = make_socket_folder(&preferred, "admin.sock").unwrap();
+            assert_eq!(find_socket(&preferred, "admin.sock"), None);
+            let socket = made.join("admin.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert_eq!(find_socket(&preferred, "admin.sock"), Some(socket));
+            drop(listener);
+            fs::remove_dir_all(made).unwrap();
+        }
     }
 
     #[test]
