@@ -16,8 +16,9 @@ use super::account::Account;
 use super::connections::{Connections, EVENTS_DATABASE, OWNER, READER, VIEWS_DATABASE};
 use super::error::{During, EmbeddedError};
 use super::find::Installation;
-use super::layout::{Layout, sync_folder, write_whole};
+use super::layout::Layout;
 use crate::config::Secret;
+use crate::private::{sync_folder, write_whole};
 
 /// So that dashboards leave capture its share of `max_connections`.
 const READER_CONNECTIONS: u32 = 50;

@@ -28,7 +28,6 @@ use tracing::{info, warn};
 pub use connections::{Connections, EVENTS_DATABASE, OWNER, READER, VIEWS_DATABASE, connection_of};
 pub use error::EmbeddedError;
 pub use find::{Installation, OLDEST_MAJOR, find};
-pub use layout::{find_socket, make_socket_folder};
 
 use crate::config::{self, Secret};
 use crate::lifecycle::Health;
