@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+mod cdnow;
 mod embedded_postgres;
 mod event_log;
 mod lifecycle;
