@@ -5,6 +5,7 @@ mod capture;
 mod cdnow;
 mod embedded_postgres;
 mod event_log;
+mod layering;
 mod lifecycle;
 mod log_contract;
 mod schema;

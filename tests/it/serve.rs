@@ -233,14 +233,15 @@ impl Serve {
             .unwrap()
     }
 
-    /// Posts JSON with the write key; gives the status and the body.
+    /// Posts JSON with the write key that serve made; gives the status and the body.
     pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.post_as(&self.write_key(), path, body).await
+    }
+
+    /// Posts JSON with a key of the config's `[[sources]]`.
+    pub async fn post_as(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = self.client().post(self.url(path)).json(body);
-        let answer = request
-            .basic_auth(self.write_key(), Some(""))
-            .send()
-            .await
-            .unwrap();
+        let answer = request.basic_auth(key, Some("")).send().await.unwrap();
         let status = answer.status();
         (status, answer.json().await.unwrap_or_default())
     }
