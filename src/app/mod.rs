@@ -184,6 +184,8 @@ fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, own
         shutdown_deadline: shared.config.shutdown_deadline,
     };
     let health = shared.health.clone();
+    // Before the HTTP server is there, so that `/ready` never promises a store without tables.
+    Databases::await_schema(&health);
     let token = stages.capture.token();
     stages.capture.spawn("capture", async move {
         tokio::select! {
