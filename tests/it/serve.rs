@@ -276,6 +276,11 @@ impl Serve {
         .await;
     }
 
+    /// Every process of it that runs: serve, PostgreSQL, subcommands.
+    pub fn processes(&self) -> Vec<i32> {
+        self.data.processes()
+    }
+
     pub fn pid(&self) -> Option<i32> {
         self.process
             .as_ref()
