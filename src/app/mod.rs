@@ -8,6 +8,7 @@ mod parts;
 mod stages;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -204,7 +205,7 @@ fn start_ingest(
     let gate = Arc::new(Gate::new(&config.http, sources));
     let routes = vec![ingest::routes(ingest.clone())];
     let server = Server::bind(&config.http, gate, health, routes, config.shutdown_deadline)
-        .with_context(|| listen_hint("http.listen", config.http.listen))?;
+        .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;
     let addr = server.addr();
     info!(%addr, "http listens");
     let token = stages.front.token();
@@ -226,7 +227,7 @@ fn start_admin(
     let (config, health) = (&shared.config, &shared.health);
     let socket = new_socket(data_dir).context("no folder for the control socket can be made")?;
     let server = AdminServer::bind(config.admin.listen, metrics, health, Vec::new())
-        .with_context(|| listen_hint("admin.listen", config.admin.listen))?;
+        .map_err(|error| cannot_listen("admin.listen", config.admin.listen, &error))?;
     let addr = server.addr();
     // The address is set once: this function is the only one that does.
     let _ = control.admin.set(addr);
@@ -239,10 +240,10 @@ fn start_admin(
     Ok(addr)
 }
 
-fn listen_hint(field: &str, addr: SocketAddr) -> String {
+fn cannot_listen(field: &str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
     let variable = field.to_uppercase().replace('.', "__");
-    format!(
-        "cannot listen on {addr} ({field})\n\n\
+    anyhow::anyhow!(
+        "cannot listen on {addr} ({field}): {error}\n\n\
          hint: is another momsflow running? MOMSFLOW_{variable}=127.0.0.1:0 takes a free port"
     )
 }
