@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::context::{self, Parts};
+use super::context::{self, Parts, Rebuilt};
 use super::redact::redact;
 use super::skew;
 use super::{
@@ -98,35 +98,11 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
     let fields = Fields::read(raw)?;
     let kind = kind(&fields, scope)?;
     let mut warnings = Vec::new();
-    let event_name = match kind {
-        EventKind::Track => Some(required_name(&fields)?),
-        _ => None,
-    };
-    let name = match kind {
-        EventKind::Page | EventKind::Screen => name(fields.name, "/name")?,
-        _ => None,
-    };
-    let user_id = id(fields.user_id, "/userId", &mut warnings)?;
-    let anonymous_id = id(fields.anonymous_id, "/anonymousId", &mut warnings)?;
-    if user_id.is_none() && anonymous_id.is_none() {
-        return Err(Reject::whole(
-            RejectCode::MissingIdentity,
-            "an event needs a userId or an anonymousId",
-        ));
-    }
+    let (event_name, name) = names(kind, &fields)?;
+    let (user_id, anonymous_id) = identity(&fields, &mut warnings)?;
     let times = times(&fields, scope, &mut warnings)?;
     let message_id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
-    let context = context::rebuild(
-        &Parts {
-            context: object(fields.context, "/context")?,
-            category: fields
-                .category
-                .filter(|_| name_has_category(kind))
-                .map(|(raw, _)| raw),
-            integrations: fields.integrations.and_then(only_object),
-        },
-        scope,
-    );
+    let context = rebuilt_context(kind, &fields, scope)?;
     let event = Event {
         v: wire::VERSION,
         event_id: event_id(message_id.as_deref(), scope),
@@ -228,9 +204,45 @@ fn kind(fields: &Fields<'_>, scope: &Scope<'_>) -> Result<EventKind, Reject> {
     })
 }
 
-fn required_name<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, Reject> {
-    name(fields.event, "/event")?
-        .ok_or_else(|| Reject::at(RejectCode::MissingName, "/event", "a track event needs a name"))
+type Texts<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+/// The name of a track event, which it must have, and the name of a page or screen.
+fn names<'a>(kind: EventKind, fields: &Fields<'a>) -> Result<Texts<'a>, Reject> {
+    match kind {
+        EventKind::Track => match name(fields.event, "/event")? {
+            Some(event) => Ok((Some(event), None)),
+            None => Err(Reject::at(
+                RejectCode::MissingName,
+                "/event",
+                "a track event needs a name",
+            )),
+        },
+        EventKind::Page | EventKind::Screen => Ok((None, name(fields.name, "/name")?)),
+        EventKind::Identify | EventKind::Group | EventKind::Alias => Ok((None, None)),
+    }
+}
+
+/// userId and anonymousId, one of which must be there.
+fn identity<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Texts<'a>, Reject> {
+    let user_id = id(fields.user_id, "/userId", warnings)?;
+    let anonymous_id = id(fields.anonymous_id, "/anonymousId", warnings)?;
+    if user_id.is_none() && anonymous_id.is_none() {
+        return Err(Reject::whole(
+            RejectCode::MissingIdentity,
+            "an event needs a userId or an anonymousId",
+        ));
+    }
+    Ok((user_id, anonymous_id))
+}
+
+fn rebuilt_context(kind: EventKind, fields: &Fields<'_>, scope: &Scope<'_>) -> Result<Rebuilt, Reject> {
+    let has_category = matches!(kind, EventKind::Page | EventKind::Screen);
+    let parts = Parts {
+        context: object(fields.context, "/context")?,
+        category: fields.category.filter(|_| has_category).map(|(raw, _)| raw),
+        integrations: fields.integrations.and_then(only_object),
+    };
+    Ok(context::rebuild(&parts, scope))
 }
 
 fn name<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
@@ -295,10 +307,6 @@ fn payload<'a>(
 ) -> Result<Option<RawJson<'a>>, Reject> {
     let raw = object(field, pointer)?;
     Ok(raw.map(|raw| RawJson::Scanned(redact(raw, &scope.policy.redact))))
-}
-
-fn name_has_category(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Page | EventKind::Screen)
 }
 
 fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {

@@ -25,8 +25,8 @@ pub mod wire;
 
 pub use batch::{Batch, body_text, is_batch, message_id, parse_batch, write_key};
 pub use bot::is_bot;
-pub use context::parse_ip;
 pub use code::{Reject, RejectCode};
+pub use context::parse_ip;
 pub use decode::{Client, Decoded, Defaults, MAX_TEXT, Policy, Scope, Warning, decode};
 pub use ids::{event_id_for, new_event_id};
 pub use json::RawJson;

@@ -67,17 +67,29 @@ impl From<Overloaded> for Problem {
 }
 
 /// Refuses a body by its headers alone, before any of it is read.
-pub(super) fn check_head(request: &HttpRequest, limits: &Limits, budget: &Budget) -> Result<Encoding, BodyError> {
+pub(super) fn check_head(
+    request: &HttpRequest,
+    limits: &Limits,
+    budget: &Budget,
+) -> Result<Encoding, BodyError> {
     if let Some(content_type) = text(request, &CONTENT_TYPE) {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if !essence.is_empty() && !CONTENT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
+        if !essence.is_empty()
+            && !CONTENT_TYPES
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(essence))
+        {
             return Err(BodyError::ContentType);
         }
     }
     let mut encodings = request.headers().get_all(CONTENT_ENCODING);
     let encoding = match (encodings.next(), encodings.next()) {
         (None, _) => Encoding::Identity,
-        (Some(name), None) => name.to_str().ok().and_then(Encoding::parse).ok_or(BodyError::Encoding)?,
+        (Some(name), None) => name
+            .to_str()
+            .ok()
+            .and_then(Encoding::parse)
+            .ok_or(BodyError::Encoding)?,
         _ => return Err(BodyError::Encoding),
     };
     if let Some(length) = text(request, &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok()) {
@@ -103,7 +115,11 @@ pub(super) async fn read(
     Ok(inflate(encoding, body, limits.max_decompressed, reservation)?)
 }
 
-async fn collect(mut payload: Payload, max: usize, reservation: &mut Reservation) -> Result<Vec<u8>, BodyError> {
+async fn collect(
+    mut payload: Payload,
+    max: usize,
+    reservation: &mut Reservation,
+) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
@@ -121,5 +137,8 @@ async fn collect(mut payload: Payload, max: usize, reservation: &mut Reservation
 
 fn text<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
     // A header that is no text is no known content type either.
-    request.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
+    request
+        .headers()
+        .get(name)
+        .map(|value| value.to_str().unwrap_or("?"))
 }

@@ -25,7 +25,9 @@ impl Client {
             ip: request
                 .peer_addr()
                 .map(|peer| address(peer.ip(), &forwarded, trusted_proxies)),
-            user_agent: text(USER_AGENT.as_str()).filter(|agent| !agent.is_empty()).map(str::to_owned),
+            user_agent: text(USER_AGENT.as_str())
+                .filter(|agent| !agent.is_empty())
+                .map(str::to_owned),
             gpc: text("sec-gpc") == Some("1"),
         }
     }
@@ -77,13 +79,21 @@ mod tests {
         for (peer, forwarded, expected) in [
             ("198.51.100.7", vec!["203.0.113.1"], "198.51.100.7"),
             ("10.0.0.1", vec!["203.0.113.1"], "203.0.113.1"),
-            ("10.0.0.1", vec!["1.1.1.1", "203.0.113.1", "10.9.9.9"], "203.0.113.1"),
+            (
+                "10.0.0.1",
+                vec!["1.1.1.1", "203.0.113.1", "10.9.9.9"],
+                "203.0.113.1",
+            ),
             ("10.0.0.1", vec!["203.0.113.1", "garbage"], "10.0.0.1"),
             ("10.0.0.1", vec!["203.0.113.1:55"], "203.0.113.1"),
             ("10.0.0.1", vec![], "10.0.0.1"),
             ("::ffff:10.0.0.1", vec!["2001:db8::1"], "2001:db8::1"),
         ] {
-            assert_eq!(address(ip(peer), &forwarded, &nets), ip(expected), "{peer} {forwarded:?}");
+            assert_eq!(
+                address(ip(peer), &forwarded, &nets),
+                ip(expected),
+                "{peer} {forwarded:?}"
+            );
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Cross-origin requests: which pages may send with a key, and what their browsers are told.
 
+use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
 };
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::problem::{Problem, ProblemCode};
@@ -20,7 +20,9 @@ pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
 }
 
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Answers a preflight. It cannot say which key will come, so that the origin of any untrusted source will do;
@@ -33,7 +35,10 @@ pub(super) fn preflight(request: &HttpRequest, sources: &Sources) -> HttpRespons
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin))
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"))
-        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Content-Encoding"))
+        .insert_header((
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Content-Encoding",
+        ))
         .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
         .insert_header((VARY, "Origin"))
         .finish()
@@ -56,7 +61,10 @@ pub(super) fn check(request: &HttpRequest, source: &Source) -> Result<OriginAllo
 pub(super) fn allow(headers: &mut HeaderMap, origin: &str) {
     if let Ok(value) = HeaderValue::from_str(origin) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Retry-After"),
+        );
         headers.append(VARY, HeaderValue::from_static("Origin"));
     }
 }

@@ -63,8 +63,11 @@ fn mend<B: MessageBody + 'static>(answer: ServiceResponse<B>) -> Answer<B> {
         return answer.map_into_left_body();
     }
     let allow = answer.headers().get(ALLOW).cloned();
-    let mut response =
-        Problem::new(ProblemCode::MethodNotAllowed, "see the header Allow for what this path takes").response();
+    let mut response = Problem::new(
+        ProblemCode::MethodNotAllowed,
+        "see the header Allow for what this path takes",
+    )
+    .response();
     if let Some(allow) = allow {
         response.headers_mut().insert(ALLOW, allow);
     }

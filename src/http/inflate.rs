@@ -74,7 +74,11 @@ pub fn inflate(
             drain(flate2::read::ZlibDecoder::new(input), cap, reservation)
         }
         Encoding::Deflate => drain(flate2::read::DeflateDecoder::new(input), cap, reservation),
-        Encoding::Brotli => drain(brotli_decompressor::Decompressor::new(input, 4096), cap, reservation),
+        Encoding::Brotli => drain(
+            brotli_decompressor::Decompressor::new(input, 4096),
+            cap,
+            reservation,
+        ),
         Encoding::Zstd => {
             let mut decoder =
                 zstd::stream::read::Decoder::with_buffer(input).map_err(|_| InflateError::Malformed)?;
@@ -140,7 +144,10 @@ mod tests {
         };
         assert_eq!(unpack(1_000_000, &budget).unwrap().len(), 1_000_000);
         assert_eq!(unpack(999_999, &budget), Err(InflateError::TooLarge(999_999)));
-        assert!(matches!(unpack(1_000_000, &Budget::new(500_000)), Err(InflateError::Overloaded(_))));
+        assert!(matches!(
+            unpack(1_000_000, &Budget::new(500_000)),
+            Err(InflateError::Overloaded(_))
+        ));
     }
 
     proptest! {

@@ -16,7 +16,8 @@ fn from_authorization(request: &HttpRequest) -> Option<String> {
     let value = value.trim();
     let key = if scheme.eq_ignore_ascii_case("basic") {
         let pair = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
-        pair.split_once(':').map_or(pair.clone(), |(user, _)| user.to_owned())
+        pair.split_once(':')
+            .map_or(pair.clone(), |(user, _)| user.to_owned())
     } else if scheme.eq_ignore_ascii_case("bearer") {
         value.to_owned()
     } else {

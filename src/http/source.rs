@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(sources.find("k1").unwrap().name, "web");
         assert!(sources.find("k2").is_none() && sources.find("").is_none());
         assert!(sources.any_allows("https://example.com") && !sources.any_allows("https://evil.example"));
-        assert!(matches!(sources.add(&Secret::new("k1"), source("app")), Err(KeyError::Shared(..))));
+        assert!(matches!(
+            sources.add(&Secret::new("k1"), source("app")),
+            Err(KeyError::Shared(..))
+        ));
     }
 }

@@ -52,7 +52,11 @@ mod tests {
     fn a_source_gets_its_rate_and_no_more() {
         let buckets = Buckets::new(2);
         let start: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
-        let later = |millis| start.checked_add(jiff::SignedDuration::from_millis(millis)).unwrap();
+        let later = |millis| {
+            start
+                .checked_add(jiff::SignedDuration::from_millis(millis))
+                .unwrap()
+        };
         assert!(buckets.take("web", start) && buckets.take("web", start) && !buckets.take("web", start));
         assert!(buckets.take("app", start), "each source has its own");
         assert!(!buckets.take("web", later(400)));

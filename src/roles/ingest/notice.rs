@@ -24,7 +24,8 @@ impl Notices {
                     }
                 }
                 Warning::UnusableTimestamp => {
-                    counter!(metric::INGEST_TIMESTAMP_UNUSABLE_TOTAL, "source" => source.to_owned()).increment(1);
+                    counter!(metric::INGEST_TIMESTAMP_UNUSABLE_TOTAL, "source" => source.to_owned())
+                        .increment(1);
                 }
             }
         }
@@ -46,6 +47,11 @@ mod tests {
         assert!(notices.is_new("web", "null"));
         assert!(!notices.is_new("web", "NULL"));
         assert!(notices.is_new("app", "null"));
-        assert!((0..2000).filter(|n| notices.is_new("web", &n.to_string())).count() < MAX_REMEMBERED);
+        assert!(
+            (0..2000)
+                .filter(|n| notices.is_new("web", &n.to_string()))
+                .count()
+                < MAX_REMEMBERED
+        );
     }
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::append::Records;
 use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
-use crate::event::{self, Batch, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire};
+use crate::event::{
+    self, Batch, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire,
+};
 use crate::http::Overloaded;
 use crate::telemetry::metric;
 
@@ -64,17 +66,26 @@ impl Ingest {
             events: Vec::new(),
             warnings: Vec::new(),
         };
-        self.each_event(body, submission, |_| Ok(()), |index, raw, _, outcome| match outcome {
-            Ok(Decoded { event, warnings }) => {
-                preview.answer.accepted += 1;
-                preview.events.extend(serde_json::from_slice::<Value>(&wire::encode_event(&event)));
-                preview.warnings.extend(warnings.iter().map(|warning| shown(index, warning)));
-            }
-            Err(reject) => {
-                let refused = Refused::new(index, event::message_id(raw), reject, false);
-                preview.answer.rejected.push(refused);
-            }
-        })?;
+        self.each_event(
+            body,
+            submission,
+            |_| Ok(()),
+            |index, raw, _, outcome| match outcome {
+                Ok(Decoded { event, warnings }) => {
+                    preview.answer.accepted += 1;
+                    preview
+                        .events
+                        .extend(serde_json::from_slice::<Value>(&wire::encode_event(&event)));
+                    preview
+                        .warnings
+                        .extend(warnings.iter().map(|warning| shown(index, warning)));
+                }
+                Err(reject) => {
+                    let refused = Refused::new(index, event::message_id(raw), reject, false);
+                    preview.answer.rejected.push(refused);
+                }
+            },
+        )?;
         Ok(preview)
     }
 
@@ -94,23 +105,28 @@ impl Ingest {
                 rejected: Vec::new(),
             },
         };
-        self.each_event(body, submission, reserve, |index, raw, scope, outcome| match outcome {
-            Ok(Decoded { event, warnings }) => {
-                prepared.answer.accepted += 1;
-                prepared.tally.accepted[event.kind as usize] += 1;
-                self.push_event(&mut prepared.records, &event);
-                self.notices.take(source, warnings);
-            }
-            Err(reject) => {
-                let kept = self.rejects.take(source, scope.received_at);
-                if kept {
-                    self.push_rejection(&mut prepared.records, raw.as_bytes(), scope, &reject);
+        self.each_event(
+            body,
+            submission,
+            reserve,
+            |index, raw, scope, outcome| match outcome {
+                Ok(Decoded { event, warnings }) => {
+                    prepared.answer.accepted += 1;
+                    prepared.tally.accepted[event.kind as usize] += 1;
+                    self.push_event(&mut prepared.records, &event);
+                    self.notices.take(source, warnings);
                 }
-                prepared.tally.rejected.push(reject.code);
-                let refused = Refused::new(index, event::message_id(raw), reject, kept);
-                prepared.answer.rejected.push(refused);
-            }
-        })?;
+                Err(reject) => {
+                    let kept = self.rejects.take(source, scope.received_at);
+                    if kept {
+                        self.push_rejection(&mut prepared.records, raw.as_bytes(), scope, &reject);
+                    }
+                    prepared.tally.rejected.push(reject.code);
+                    let refused = Refused::new(index, event::message_id(raw), reject, kept);
+                    prepared.answer.rejected.push(refused);
+                }
+            },
+        )?;
         Ok(prepared)
     }
 
@@ -122,7 +138,8 @@ impl Ingest {
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
         mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>),
     ) -> Result<(), SubmitError> {
-        let batch = take_apart(body, submission.shape).map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
+        let batch = take_apart(body, submission.shape)
+            .map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
         reserve(self.expansion(&batch, body.len())?)?;
         let scope = self.scope(submission, batch.defaults, self.clock.now());
         for (index, raw) in batch.events.iter().enumerate() {
@@ -147,7 +164,8 @@ impl Ingest {
         if events > self.max_batch {
             return Err(SubmitError::TooManyEvents(events, self.max_batch));
         }
-        let context = batch.defaults.context.map_or(0, str::len) + batch.defaults.integrations.map_or(0, str::len);
+        let context =
+            batch.defaults.context.map_or(0, str::len) + batch.defaults.integrations.map_or(0, str::len);
         let repeated = body.saturating_add(events.saturating_mul(context));
         if context > 0 && repeated > self.max_expansion {
             return Err(SubmitError::TooMuchContext(repeated, self.max_expansion));

@@ -23,7 +23,11 @@ impl Ingest {
         let record = event::replay(rejection, &self.policy)?;
         let mut records = self.no_records();
         if let Ok(wire::WireRecord::Event(event)) = wire::decode(&record) {
-            self.push(&mut records, Bytes::copy_from_slice(event.person_key().as_bytes()), record.clone());
+            self.push(
+                &mut records,
+                Bytes::copy_from_slice(event.person_key().as_bytes()),
+                record.clone(),
+            );
         }
         Ok(self.append(records).await?)
     }

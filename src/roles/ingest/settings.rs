@@ -1,4 +1,4 @@
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, HOST};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -18,30 +18,37 @@ pub(super) async fn settings(
         return problem.response();
     }
     let connection = request.connection_info();
-    let (scheme, host) = (connection.scheme(), connection.host());
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHE)).json(json!({
-        "integrations": {
-            "Segment.io": {
-                "apiKey": key.as_str(),
-                "apiHost": format!("{host}/v1"),
-                "protocol": scheme,
-                "unbundledIntegrations": [],
-                "addBundledMetadata": true,
-                "maybeBundledConfigIds": {},
-                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+    // Not X-Forwarded-Host, which anyone may send: a shared cache would hand it on to others.
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, CACHE))
+        .json(json!({
+            "integrations": {
+                "Segment.io": {
+                    "apiKey": key.as_str(),
+                    "apiHost": format!("{host}/v1"),
+                    "protocol": connection.scheme(),
+                    "unbundledIntegrations": [],
+                    "addBundledMetadata": true,
+                    "maybeBundledConfigIds": {},
+                    "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+                },
             },
-        },
-        "plan": {
-            "track": {"__default": {"enabled": true, "integrations": {}}},
-            "identify": {"__default": {"enabled": true}},
-            "group": {"__default": {"enabled": true}},
-        },
-        "edgeFunction": {},
-        "analyticsNextEnabled": true,
-        "middlewareSettings": {},
-        "enabledMiddleware": {},
-        "metrics": {"sampleRate": 0},
-        "legacyVideoPluginsEnabled": false,
-        "remotePlugins": [],
-    }))
+            "plan": {
+                "track": {"__default": {"enabled": true, "integrations": {}}},
+                "identify": {"__default": {"enabled": true}},
+                "group": {"__default": {"enabled": true}},
+            },
+            "edgeFunction": {},
+            "analyticsNextEnabled": true,
+            "middlewareSettings": {},
+            "enabledMiddleware": {},
+            "metrics": {"sampleRate": 0},
+            "legacyVideoPluginsEnabled": false,
+            "remotePlugins": [],
+        }))
 }
