@@ -1,7 +1,7 @@
 //! Configuration: TOML file, then environment, then flags; loaded first and validated apart.
 //!
 //! Every field has a default, so that no configuration at all works. The doc comments of the fields are the
-//! user's documentation: [`reference`] prints them.
+//! user's documentation: [`reference()`] prints them.
 
 mod capture;
 mod event_log;

@@ -24,12 +24,11 @@ pub enum ProblemCode {
     NoEventAccepted,
     Overloaded,
     LogUnavailable,
-    Internal,
 }
 
 impl ProblemCode {
     /// Every code, for the documentation's test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::MissingKey,
         Self::UnknownKey,
         Self::OriginNotAllowed,
@@ -47,7 +46,6 @@ impl ProblemCode {
         Self::NoEventAccepted,
         Self::Overloaded,
         Self::LogUnavailable,
-        Self::Internal,
     ];
 
     /// The code in answers and metrics.
@@ -83,7 +81,6 @@ impl ProblemCode {
             Self::NoEventAccepted => ("no_event_accepted", 400, "No event was accepted"),
             Self::Overloaded => ("overloaded", 503, "Overloaded"),
             Self::LogUnavailable => ("log_unavailable", 503, "Events cannot be stored now"),
-            Self::Internal => ("internal", 500, "Internal error"),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What becomes of events: codes and places, batches, history, dead letters, the log's refusals.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use momsflow::event::RejectCode;
+use momsflow::event::{Payload, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
-use momsflow::roles::ingest;
+use momsflow::roles::ingest::{self, Ingest};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::http_support::serve;
 
@@ -377,6 +379,11 @@ async fn a_batch_cannot_blow_itself_up() {
         .post("/v1/batch", many)
         .await
         .assert_problem(413, "batch_too_large");
+    let millions = format!(r#"{{"batch":[{}1]}}"#, "1,".repeat(1_500_000));
+    server
+        .post("/v1/batch", millions)
+        .await
+        .assert_problem(413, "batch_too_large");
     let server = serve(|_| ()).await;
     let events = vec![r#"{"type":"page","userId":"u"}"#; 2000].join(",");
     let amplified = format!(
@@ -421,6 +428,57 @@ fn references(value: &Value) -> Vec<String> {
         Value::Array(items) => items.iter().flat_map(references).collect(),
         _ => Vec::new(),
     }
+}
+
+#[actix_web::test]
+async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
+    let server = serve(|_| ()).await;
+    let body = r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m-1"}]}"#;
+    server
+        .post("/v1/batch", body)
+        .await
+        .assert_problem(400, "no_event_accepted");
+    let mut letter: Rejection = serde_json::from_value(server.log.rejections()[0].clone()).unwrap();
+    let unmended = server.ingest.replay(&letter).await.unwrap_err();
+    assert!(unmended.to_string().contains("missing_name"), "{unmended}");
+    letter.payload =
+        Payload::Text(r#"{"type":"track","event":"Mended","userId":"u","messageId":"m-1"}"#.to_owned());
+    server.ingest.replay(&letter).await.unwrap();
+    let event = &server.log.events()[0];
+    assert_eq!(
+        (&event["event"], &event["context"]),
+        (&json!("Mended"), &json!({"app": 1}))
+    );
+    assert_eq!(event["event_id"], json!(letter.event_id));
+    assert_eq!(event["received_at"], json!(letter.received_at));
+    assert_eq!(event["origin"], "replayed");
+    server.log.assert_readable();
+}
+
+#[actix_web::test]
+async fn a_log_that_refuses_makes_the_process_unready() {
+    let server = serve(|_| ()).await;
+    let token = CancellationToken::new();
+    server.log.refuses.store(true, Ordering::SeqCst);
+    let watch = tokio::spawn(Ingest::watch_log(
+        server.log.clone(),
+        server.health.clone(),
+        token.clone(),
+    ));
+    for (refuses, status) in [(true, 503), (false, 200)] {
+        server.log.refuses.store(refuses, Ordering::SeqCst);
+        let mut last = 0;
+        for _ in 0..60 {
+            last = server.send("GET", "/ready", &[], b"").await.status;
+            if last == status {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(last, status);
+    }
+    token.cancel();
+    watch.await.unwrap().unwrap();
 }
 
 #[test]

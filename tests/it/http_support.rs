@@ -109,6 +109,7 @@ impl MemoryLog {
 }
 
 pub struct Running {
+    pub ingest: Arc<Ingest>,
     pub addr: SocketAddr,
     pub log: Arc<MemoryLog>,
     pub gate: Arc<Gate>,
@@ -163,13 +164,14 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         &config.http,
         gate.clone(),
         &health,
-        vec![ingest::routes(ingest)],
+        vec![ingest::routes(ingest.clone())],
         Duration::from_secs(1),
     )
     .unwrap();
     let (addr, stop) = (server.addr(), CancellationToken::new());
     tokio::spawn(server.run(stop.clone()));
     Running {
+        ingest,
         addr,
         log,
         gate,

@@ -117,6 +117,20 @@ async fn above_the_budget_requests_are_refused_and_taken_again_after_it() {
     assert_eq!(server.post("/v1/track", &body).await.status, 200);
 }
 
+#[actix_web::test]
+async fn a_request_beyond_the_whole_budget_is_not_sent_away_to_come_again() {
+    let server = serve(|config| config.http.in_flight = ByteSize::kib(64)).await;
+    let body = format!(
+        r#"{{"userId":"u","event":"e","properties":{{"a":"{}"}}}}"#,
+        "x".repeat(40_000)
+    );
+    server
+        .post("/v1/track", &body)
+        .await
+        .assert_problem(413, "body_too_large");
+    assert_eq!(server.gate.budget().used(), 0);
+}
+
 async fn until(server: &Running, reached: impl Fn(usize) -> bool) {
     for _ in 0..200 {
         if reached(server.gate.budget().used()) {

@@ -203,7 +203,7 @@ fn a_batch_gives_defaults_to_its_events() {
     let policy = policy();
     let body = r#"{"sentAt":"2026-11-24T06:00:05Z","timestamp":"2026-11-24T06:00:00Z","context":{"ip":"203.0.113.77","app":{"v":1},"x":1},
         "integrations":{"All":false},"batch":[{"type":"page","userId":"u","context":{"x":2}}]}"#;
-    let batch = parse_batch(body).unwrap();
+    let batch = parse_batch(body, 100).unwrap();
     let event = decode(
         batch.events[0],
         &Scope {
@@ -229,6 +229,7 @@ fn bodies_that_are_no_batch_are_named() {
         ("{}", MissingBatch, "/batch"),
         (r#"{"batch":{}}"#, MissingBatch, "/batch"),
         (r#"{"batch":[]}"#, EmptyBatch, "/batch"),
+        (r#"{"\ud800":1,"batch":[1]}"#, LoneSurrogate, ""),
         (
             r#"{"batch":[1],"context":{"a":"\u0000"}}"#,
             NulCharacter,
@@ -236,7 +237,7 @@ fn bodies_that_are_no_batch_are_named() {
         ),
         (r#"{"batch":[1],"context":[]}"#, InvalidFieldType, "/context"),
     ] {
-        let reject = parse_batch(body).unwrap_err();
+        let reject = parse_batch(body, 100).unwrap_err();
         assert_eq!((reject.code, reject.pointer.as_str()), (code, pointer), "{body}");
     }
     assert_eq!(body_text(b"\xff").unwrap_err().code, InvalidUtf8);
@@ -267,6 +268,7 @@ fn a_dead_letter_is_replayed_as_ingest_would_have_taken_it() {
     let policy = policy();
     let batch = parse_batch(
         r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m","timestamp":"2026-11-24T06:00:00Z"}]}"#,
+        100,
     )
     .unwrap();
     let scope = Scope {
@@ -310,7 +312,7 @@ proptest! {
         };
         let kept = rejection(raw.as_bytes(), &scope, &reject);
         let _ = replay(&kept, &policy);
-        let _ = parse_batch(&raw);
+        let _ = parse_batch(&raw, 100);
     }
 
     #[test]
@@ -318,7 +320,7 @@ proptest! {
         let policy = policy();
         if let Ok(text) = body_text(&bytes) {
             let _ = decode(text, &scope(&policy));
-            let _ = parse_batch(text);
+            let _ = parse_batch(text, 100);
         }
         let _ = wire::decode(&bytes);
         let _ = wire::encode_rejection(&rejection(&bytes, &scope(&policy), &Reject::whole(RejectCode::InvalidUtf8, "")));
