@@ -1,68 +1,18 @@
 //! One event: a client's JSON text in, a validated [`Event`] or a [`Reject`] out.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::context::{self, Parts, Rebuilt};
+use super::field::{Field, Fields, inner, object, only_object, text, wrong_type};
 use super::redact::redact;
 use super::skew;
 use super::{
-    Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, event_id_for, is_placeholder,
-    new_event_id, scan_object, unescape, wire,
+    Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, Scope, event_id_for, is_placeholder,
+    new_event_id, unescape, wire,
 };
-use crate::config::IpPolicy;
-
-/// The longest id or name, in bytes.
-pub const MAX_TEXT: usize = 512;
-
-/// What the operator decided about events.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The longest JSON text of one event.
-    pub max_event: usize,
-    pub ip: IpPolicy,
-    /// Members of properties and traits that are taken out.
-    pub redact: Vec<String>,
-    /// The earliest time that is believed.
-    pub backdate_from: Timestamp,
-}
-
-/// What a batch says for all of its events, as JSON text that was scanned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Defaults<'a> {
-    pub context: Option<&'a str>,
-    pub integrations: Option<&'a str>,
-    pub sent_at: Option<&'a str>,
-    pub timestamp: Option<&'a str>,
-}
-
-/// What the request tells about the client.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Client<'a> {
-    pub ip: Option<IpAddr>,
-    pub user_agent: Option<&'a str>,
-    /// Whether the browser sent `Sec-GPC: 1`.
-    pub gpc: bool,
-}
-
-/// Everything about an event that its own text does not say.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// Name of the write key.
-    pub source: &'a str,
-    pub trusted: bool,
-    /// The type that the route gives; without one the event's `type` does.
-    pub kind: Option<EventKind>,
-    /// [`Origin::Imported`] brings the rules of imports.
-    pub origin: Origin,
-    pub received_at: Timestamp,
-    pub defaults: Defaults<'a>,
-    pub client: Client<'a>,
-    pub policy: &'a Policy,
-}
 
 /// A doubt about an event that did not cost it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,56 +78,6 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
     };
     Ok(Decoded { event, warnings })
-}
-
-type Field<'a> = Option<(&'a str, JsonType)>;
-
-/// The members of an event that momsflow knows; of a repeated member the last, as in JavaScript and jsonb.
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Field<'a>,
-    event: Field<'a>,
-    name: Field<'a>,
-    category: Field<'a>,
-    user_id: Field<'a>,
-    anonymous_id: Field<'a>,
-    group_id: Field<'a>,
-    previous_id: Field<'a>,
-    message_id: Field<'a>,
-    timestamp: Field<'a>,
-    sent_at: Field<'a>,
-    properties: Field<'a>,
-    traits: Field<'a>,
-    context: Field<'a>,
-    integrations: Field<'a>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(raw: &'a str) -> Result<Self, Reject> {
-        let mut fields = Self::default();
-        scan_object(raw, |key, value, json_type| {
-            let field = match unescape(key).as_ref() {
-                "type" => &mut fields.kind,
-                "event" => &mut fields.event,
-                "name" => &mut fields.name,
-                "category" => &mut fields.category,
-                "userId" => &mut fields.user_id,
-                "anonymousId" => &mut fields.anonymous_id,
-                "groupId" => &mut fields.group_id,
-                "previousId" => &mut fields.previous_id,
-                "messageId" => &mut fields.message_id,
-                "timestamp" => &mut fields.timestamp,
-                "sentAt" => &mut fields.sent_at,
-                "properties" => &mut fields.properties,
-                "traits" => &mut fields.traits,
-                "context" => &mut fields.context,
-                "integrations" => &mut fields.integrations,
-                _ => return,
-            };
-            *field = (json_type != JsonType::Null).then_some((value, json_type));
-        })?;
-        Ok(fields)
-    }
 }
 
 fn kind(fields: &Fields<'_>, scope: &Scope<'_>) -> Result<EventKind, Reject> {
@@ -266,40 +166,6 @@ fn id<'a>(
     Ok(id)
 }
 
-/// Reads a short text; a number becomes its text, and an empty text is none.
-fn text<'a>(
-    field: Field<'a>,
-    pointer: &'static str,
-    too_long: RejectCode,
-) -> Result<Option<Cow<'a, str>>, Reject> {
-    let text = match field {
-        None => return Ok(None),
-        Some((raw, JsonType::String)) => unescape(inner(raw)),
-        Some((raw, JsonType::Number)) => Cow::Borrowed(raw),
-        Some((_, other)) => return Err(wrong_type(pointer, other, "a string or a number")),
-    };
-    if text.len() > MAX_TEXT {
-        return Err(Reject::at(
-            too_long,
-            pointer,
-            format!("{} bytes, at most {MAX_TEXT} are taken", text.len()),
-        ));
-    }
-    Ok((!text.is_empty()).then_some(text))
-}
-
-fn object<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<&'a str>, Reject> {
-    match field {
-        None => Ok(None),
-        Some((raw, JsonType::Object)) => Ok(Some(raw)),
-        Some((_, other)) => Err(wrong_type(pointer, other, "an object")),
-    }
-}
-
-fn only_object((raw, json_type): (&str, JsonType)) -> Option<&str> {
-    (json_type == JsonType::Object).then_some(raw)
-}
-
 fn payload<'a>(
     field: Field<'a>,
     pointer: &'static str,
@@ -370,17 +236,4 @@ fn import_time(given: Option<&str>, at: Option<Timestamp>, scope: &Scope<'_>) ->
 fn read_time(raw: &str) -> Option<Timestamp> {
     let between = raw.strip_prefix('"')?.strip_suffix('"')?;
     skew::parse(&unescape(between))
-}
-
-/// What stands between the quotes of a scanned string.
-fn inner(raw: &str) -> &str {
-    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
-}
-
-fn wrong_type(pointer: &'static str, found: JsonType, wanted: &str) -> Reject {
-    Reject::at(
-        RejectCode::InvalidFieldType,
-        pointer,
-        format!("expected {wanted}, found {}", found.as_str()),
-    )
 }
