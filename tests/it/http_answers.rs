@@ -115,7 +115,7 @@ fn hostile() -> Vec<(&'static str, String, u16, &'static str, &'static str)> {
     ]
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_hostile_event_is_named_and_kept() {
     let server = serve(|_| ()).await;
     for (path, body, status, code, pointer) in hostile() {
@@ -196,7 +196,7 @@ fn numbered(n: usize) -> (String, Option<&'static str>) {
     )
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_ten_thousand_events_the_good_are_taken_and_the_bad_named() {
     let server = serve(|_| ()).await;
     let events: Vec<_> = (0..10_000).map(numbered).collect();
@@ -225,7 +225,7 @@ async fn of_ten_thousand_events_the_good_are_taken_and_the_bad_named() {
     server.log.assert_readable();
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_without_a_good_event_is_refused() {
     let server = serve(|config| config.ingest.rejects_kept_per_second = 1).await;
     let problem = server
@@ -243,7 +243,7 @@ async fn a_batch_without_a_good_event_is_refused() {
     assert_eq!(server.log.rejections().len(), 1);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_route_stores_its_type() {
     let server = serve(|_| ()).await;
     for (path, kind) in [
@@ -286,7 +286,7 @@ async fn every_route_stores_its_type() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_received_at_its_timestamp_only_from_a_source_that_may() {
     let server = serve(|_| ()).await;
     let body = r#"{"batch":[{"type":"page","userId":"u","timestamp":"2001-02-03T04:05:06Z"},
@@ -321,7 +321,7 @@ async fn history_is_received_at_its_timestamp_only_from_a_source_that_may() {
     assert_eq!(live["accepted_at"], live["received_at"]);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_when_the_log_refuses() {
     let server = serve(|_| ()).await;
     server.log.refuses.store(true, Ordering::SeqCst);
@@ -342,7 +342,7 @@ async fn nothing_is_acknowledged_when_the_log_refuses() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn validate_tells_and_stores_nothing() {
     let server = serve(|_| ()).await;
     let body = r#"{"batch":[{"type":"track","event":"e","userId":"undefined","timestamp":"yesterday"},{"type":"track","userId":"u"}]}"#;
@@ -371,7 +371,7 @@ async fn validate_tells_and_stores_nothing() {
     assert!(server.log.records().is_empty());
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_cannot_blow_itself_up() {
     let server = serve(|config| config.ingest.max_batch = 100).await;
     let many = format!(r#"{{"batch":[{}]}}"#, vec!["1"; 101].join(","));
@@ -397,7 +397,7 @@ async fn a_batch_cannot_blow_itself_up() {
     assert!(server.log.records().is_empty());
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_description_names_every_route_and_serves() {
     let server = serve(|_| ()).await;
     let served = server.send("GET", "/openapi.json", &[], b"").await;
@@ -430,7 +430,7 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
     let server = serve(|_| ()).await;
     let body = r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m-1"}]}"#;
@@ -455,7 +455,7 @@ async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
     server.log.assert_readable();
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_refuses_makes_the_process_unready() {
     let server = serve(|_| ()).await;
     let token = CancellationToken::new();

@@ -58,7 +58,7 @@ async fn post_encoded(server: &Running, encoding: &str, body: &[u8]) -> crate::h
     server.send("POST", "/v1/track", &headers, body).await
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_encoding_is_read_and_each_bomb_refused() {
     let server = serve(|config| config.http.max_decompressed_body = ByteSize::mib(1)).await;
     let bomb = vec![b' '; 50_000_000];
@@ -101,7 +101,7 @@ async fn each_encoding_is_read_and_each_bomb_refused() {
     assert_eq!(server.gate.budget().used(), 0);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn content_types_of_sdks_are_taken_and_others_not() {
     let server = serve(|_| ()).await;
     for content_type in [
@@ -150,7 +150,7 @@ async fn content_types_of_sdks_are_taken_and_others_not() {
     }
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn long_bodies_are_refused_announced_or_not() {
     let server = serve(|config| config.http.max_body = ByteSize::kib(64)).await;
     server
@@ -177,7 +177,7 @@ async fn long_bodies_are_refused_announced_or_not() {
     assert_eq!(server.raw(fits).await.status, 200);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_byte_order_mark_does_no_harm() {
     let server = serve(|_| ()).await;
     assert_eq!(

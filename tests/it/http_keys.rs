@@ -14,7 +14,7 @@ async fn with_authorization(server: &Running, value: &str) -> Reply {
         .await
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_found_wherever_sdks_put_it() {
     let server = serve(|_| ()).await;
     let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
@@ -42,7 +42,7 @@ async fn a_key_is_found_wherever_sdks_put_it() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_known_key_nothing_is_taken_or_kept() {
     let server = serve(|_| ()).await;
     for value in [
@@ -76,7 +76,7 @@ async fn without_a_known_key_nothing_is_taken_or_kept() {
     assert!(server.log.records().is_empty());
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_send_only_from_their_source_s_origins() {
     let server = serve(|_| ()).await;
     let preflight = |origin: &'static str| {
@@ -135,7 +135,7 @@ async fn pages_send_only_from_their_source_s_origins() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_request_tells_of_the_client_only_for_untrusted_sources() {
     let server = serve(|config| config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
     let agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
@@ -168,7 +168,7 @@ async fn the_request_tells_of_the_client_only_for_untrusted_sources() {
     assert_eq!(by("server")["is_bot"], false);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn sdks_get_their_settings() {
     let server = serve(|_| ()).await;
     for path in ["/v1/projects/web-key/settings", "/projects/web-key/settings"] {

@@ -114,7 +114,8 @@ pub struct Running {
     pub log: Arc<MemoryLog>,
     pub gate: Arc<Gate>,
     pub health: Health,
-    stop: CancellationToken,
+    pub stop: CancellationToken,
+    pub task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
 impl Drop for Running {
@@ -169,7 +170,7 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
     )
     .unwrap();
     let (addr, stop) = (server.addr(), CancellationToken::new());
-    tokio::spawn(server.run(stop.clone()));
+    let task = tokio::spawn(server.run(stop.clone()));
     Running {
         ingest,
         addr,
@@ -177,6 +178,7 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         gate,
         health,
         stop,
+        task,
     }
 }
 

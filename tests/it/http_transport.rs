@@ -17,7 +17,7 @@ const HEAD: &str =
     "POST /v1/track HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer server-key\r\nConnection: close\r\n";
 const EVENT: &str = r#"{"userId":"u","event":"e"}"#;
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_cut_off() {
     let server = serve(|config| config.http.client_timeout = Duration::from_millis(500)).await;
     let began = Instant::now();
@@ -32,7 +32,7 @@ async fn slow_clients_are_cut_off() {
     assert_eq!(server.gate.budget().used(), 0);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_stops_half_way_is_not_taken() {
     let server = serve(|_| ()).await;
     let addr = server.addr;
@@ -52,7 +52,7 @@ async fn a_body_that_stops_half_way_is_not_taken() {
     assert_eq!(server.post("/v1/track", EVENT).await.status, 200);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn too_long_heads_get_431() {
     let server = serve(|_| ()).await;
     let key = ("Authorization", "Bearer server-key");
@@ -82,7 +82,7 @@ async fn too_long_heads_get_431() {
     );
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_named() {
     let server = serve(|_| ()).await;
     server
@@ -95,7 +95,7 @@ async fn unknown_paths_and_methods_are_named() {
     assert_eq!(server.send("DELETE", "/v1/batch", &[], b"").await.status, 405);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn above_the_budget_requests_are_refused_and_taken_again_after_it() {
     let server = serve(|config| config.http.in_flight = ByteSize::kib(64)).await;
     server.log.hangs.store(true, Ordering::SeqCst);
@@ -117,7 +117,7 @@ async fn above_the_budget_requests_are_refused_and_taken_again_after_it() {
     assert_eq!(server.post("/v1/track", &body).await.status, 200);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_beyond_the_whole_budget_is_not_sent_away_to_come_again() {
     let server = serve(|config| config.http.in_flight = ByteSize::kib(64)).await;
     let body = format!(
@@ -131,6 +131,29 @@ async fn a_request_beyond_the_whole_budget_is_not_sent_away_to_come_again() {
     assert_eq!(server.gate.budget().used(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_requests_finish_and_takes_no_new_ones() {
+    let mut server = serve(|_| ()).await;
+    server.log.hangs.store(true, Ordering::SeqCst);
+    let request = format!("{HEAD}Content-Length: {}\r\n\r\n{EVENT}", EVENT.len());
+    let mut waiting = TcpStream::connect(server.addr).unwrap();
+    waiting.write_all(request.as_bytes()).unwrap();
+    until(&server, |used| used > 500).await;
+    server.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.log.hangs.store(false, Ordering::SeqCst);
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+    let stopped = tokio::time::timeout(Duration::from_secs(5), &mut server.task).await;
+    stopped.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(server.addr).is_err());
+    assert_eq!(server.log.events().len(), 1);
+}
+
 async fn until(server: &Running, reached: impl Fn(usize) -> bool) {
     for _ in 0..200 {
         if reached(server.gate.budget().used()) {
@@ -141,7 +164,7 @@ async fn until(server: &Running, reached: impl Fn(usize) -> bool) {
     panic!("{} bytes in flight", server.gate.budget().used());
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn readiness_tells_why_not() {
     let server = serve(|_| ()).await;
     assert_eq!(
@@ -156,7 +179,7 @@ async fn readiness_tells_why_not() {
     assert_eq!(server.send("GET", "/live", &[], b"").await.status, 200);
 }
 
-#[actix_web::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_private_server_has_the_metrics_and_stops() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let health = Health::default();
