@@ -60,13 +60,16 @@ pub fn parse_batch(body: &str, max: usize) -> Result<Batch<'_>, Reject> {
                 .filter(is_given)
                 .map(scanned_context)
                 .transpose()?,
-            integrations: envelope
-                .integrations
-                .filter(|raw| scan_object(raw, |_, _, _| ()).is_ok()),
+            integrations: envelope.integrations.filter(|raw| fits_into_context(raw)),
             sent_at: envelope.sent_at,
             timestamp: envelope.timestamp.filter(is_given),
         },
     })
+}
+
+/// Whether an object can become a member of the context, one level deeper than it stands here.
+fn fits_into_context(raw: &str) -> bool {
+    raw.starts_with('{') && scan_object(&format!("{{\"integrations\":{raw}}}"), |_, _, _| ()).is_ok()
 }
 
 fn read_envelope(body: &str) -> Result<Envelope<'_>, Reject> {

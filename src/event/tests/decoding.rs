@@ -220,6 +220,33 @@ fn a_batch_gives_defaults_to_its_events() {
     assert_eq!(event.occurred_at, at("2026-11-24T05:59:55Z"));
 }
 
+/// What decoding accepts, the same scanner accepts again on the other side of the log.
+#[test]
+fn rebuilt_contexts_stay_within_the_limits() {
+    let policy = policy();
+    for levels in 60..66 {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        let body = format!(
+            r#"{{"context":{deep},"integrations":{deep},"batch":[{{"type":"page","userId":"u","category":{deep}}}]}}"#
+        );
+        let Ok(batch) = parse_batch(&body, 100) else {
+            assert!(levels > 64);
+            continue;
+        };
+        let scope = Scope {
+            defaults: batch.defaults,
+            ..scope(&policy)
+        };
+        match decode(batch.events[0], &scope) {
+            Ok(decoded) => {
+                let context = decoded.event.context.unwrap();
+                assert_eq!(scan_object(context.get(), |_, _, _| ()), Ok(()), "{levels}");
+            }
+            Err(reject) => assert_eq!(reject.code, RejectCode::NestingTooDeep),
+        }
+    }
+}
+
 #[test]
 fn bodies_that_are_no_batch_are_named() {
     use RejectCode::*;
@@ -307,7 +334,12 @@ proptest! {
         let raw = Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()).to_string();
         let scope = Scope { trusted: false, kind: Some(EventKind::Page), ..scope(&policy) };
         let reject = match decode(&raw, &scope) {
-            Ok(_) => Reject::whole(RejectCode::MissingName, ""),
+            Ok(decoded) => {
+                let bytes = wire::encode_event(&decoded.event);
+                prop_assert_eq!(wire::decode(&bytes), Ok(wire::WireRecord::Event(Box::new(decoded.event))));
+                prop_assert_eq!(scan_object(std::str::from_utf8(&bytes).unwrap(), |_, _, _| ()), Ok(()));
+                Reject::whole(RejectCode::MissingName, "")
+            }
             Err(reject) => reject,
         };
         let kept = rejection(raw.as_bytes(), &scope, &reject);
