@@ -12,13 +12,18 @@ pub(super) fn redact<'a>(raw: &'a str, names: &[String]) -> Cow<'a, str> {
     if names.is_empty() {
         return Cow::Borrowed(raw);
     }
-    match members(raw) {
-        Some(members) if members.iter().any(|(key, _)| names.contains(key)) => {
-            let kept = members.iter().filter(|(key, _)| !names.contains(key));
-            Cow::Owned(object(kept.map(|(key, value)| (key.as_str(), value.get()))))
-        }
-        _ => Cow::Borrowed(raw),
+    let mut has_named = false;
+    let _ = each_member(raw, |key, _| has_named |= names.contains(&key));
+    if !has_named {
+        return Cow::Borrowed(raw);
     }
+    let mut out = Object::new();
+    let _ = each_member(raw, |key, value| {
+        if !names.contains(&key) {
+            out.member(&key, value);
+        }
+    });
+    Cow::Owned(out.finish())
 }
 
 /// Takes the named members out of the properties and traits of a whole event or batch, as far as it can be
@@ -41,57 +46,67 @@ fn redact_below(raw: &str, path: &[&str], names: &[String]) -> Option<String> {
     if !raw.starts_with('{') {
         return Some(raw.to_owned());
     }
-    let members = members(raw)?;
-    let mut kept = Vec::with_capacity(members.len());
-    for (key, value) in &members {
-        let value = if key == step {
-            redact_below(value.get(), rest, names)?
+    let mut out = Object::new();
+    let mut readable = true;
+    each_member(raw, |key, value| {
+        if key == *step {
+            match redact_below(value, rest, names) {
+                Some(redacted) => out.member(&key, &redacted),
+                None => readable = false,
+            }
         } else {
-            value.get().to_owned()
-        };
-        kept.push((key.as_str(), value));
-    }
-    Some(object(kept.iter().map(|(key, value)| (*key, value.as_str()))))
-}
-
-fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut out = String::from("{");
-    for (key, value) in members {
-        if out.len() > 1 {
-            out.push(',');
+            out.member(&key, value);
         }
-        out.push_str(&serde_json::Value::from(key).to_string());
-        out.push(':');
-        out.push_str(value);
-    }
-    out.push('}');
-    out
+    })?;
+    readable.then(|| out.finish())
 }
 
-/// The members of an object in their order, with text that need not be storable.
-pub(super) fn members(raw: &str) -> Option<Vec<(String, &RawValue)>> {
-    struct Members;
+/// JSON text of an object in the making.
+struct Object(String);
 
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+impl Object {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    fn member(&mut self, key: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&serde_json::Value::from(key).to_string());
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// Shows each member of an object, with its key's text and its value's JSON, which need not be storable.
+/// Holds none of them, so that memory does not grow with their number. `None` where the text is no object.
+pub(super) fn each_member<'a>(raw: &'a str, visit: impl FnMut(String, &'a str)) -> Option<()> {
+    struct Members<F>(F);
+
+    impl<'de, F: FnMut(String, &'de str)> Visitor<'de> for Members<F> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                (self.0)(key, value.get());
             }
-            Ok(members)
+            Ok(())
         }
     }
 
     let mut reader = serde_json::Deserializer::from_str(raw);
-    let members = reader.deserialize_map(Members).ok()?;
-    reader.end().ok()?;
-    Some(members)
+    reader.deserialize_map(Members(visit)).ok()?;
+    reader.end().ok()
 }
 
 #[cfg(test)]

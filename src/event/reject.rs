@@ -19,6 +19,8 @@ use crate::private::hex;
 pub const MAX_KEPT: usize = 256 * 1024;
 /// The longest batch context that is kept beside each refused event.
 const MAX_KEPT_CONTEXT: usize = 16 * 1024;
+/// The longest of the other defaults.
+const MAX_KEPT_DEFAULT: usize = 1024;
 
 /// A [`Scope`] as a rejection keeps it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ impl KeptScope {
                 )
             });
         let short = |text: Option<&str>| {
-            text.filter(|text| text.len() <= MAX_KEPT_CONTEXT)
+            text.filter(|text| text.len() <= MAX_KEPT_DEFAULT)
                 .map(str::to_owned)
         };
         Self {
