@@ -33,7 +33,8 @@ pub struct Ingest {
     /// their acceptance.
     #[schemars(with = "String")]
     pub backdate_from: Timestamp,
-    /// Rejected events a second and source that are kept as dead letters; above it they are only counted.
+    /// Rejected events a second and source that are kept as dead letters, ten seconds' worth at once; above it they
+    /// are only counted.
     pub rejects_kept_per_second: u32,
 }
 
