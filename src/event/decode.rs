@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::context::{self, Parts, Rebuilt};
@@ -13,6 +13,9 @@ use super::{
     Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, Scope, event_id_for, is_placeholder,
     new_event_id, unescape, wire,
 };
+
+/// Older events of a back-dating source are history.
+const HISTORY_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A doubt about an event that did not cost it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         source: Cow::Borrowed(scope.source),
         trusted: scope.trusted,
         is_bot: context.is_bot,
-        origin: scope.origin,
+        origin: times.origin,
         properties: payload(fields.properties, "/properties", scope)?,
         traits: payload(fields.traits, "/traits", scope)?,
         context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
@@ -183,6 +186,7 @@ fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {
 }
 
 struct Times {
+    origin: Origin,
     received_at: Timestamp,
     occurred_at: Timestamp,
     original: Option<Timestamp>,
@@ -194,23 +198,37 @@ fn times(fields: &Fields<'_>, scope: &Scope<'_>, warnings: &mut Vec<Warning>) ->
     let sent_at = fields.sent_at.map(|(raw, _)| raw).or(scope.defaults.sent_at);
     let original = given.and_then(read_time);
     let sent_at = sent_at.and_then(read_time);
-    let (received_at, occurred_at) = if scope.origin == Origin::Imported {
-        let at = import_time(given, original, scope)?;
-        (at, at)
-    } else {
-        let corrected = original
-            .and_then(|at| skew::occurred_at(scope.received_at, sent_at, at, scope.policy.backdate_from));
-        if given.is_some() && corrected.is_none() {
-            warnings.push(Warning::UnusableTimestamp);
+    let live = |occurred_at| (scope.origin, scope.received_at, occurred_at);
+    let corrected =
+        original.and_then(|at| skew::occurred_at(scope.received_at, sent_at, at, scope.policy.backdate_from));
+    let (origin, received_at, occurred_at) = match (corrected, original) {
+        _ if scope.origin == Origin::Imported => {
+            let at = import_time(given, original, scope)?;
+            (Origin::Imported, at, at)
         }
-        (scope.received_at, corrected.unwrap_or(scope.received_at))
+        (Some(corrected), Some(at)) if is_history(corrected, at, scope) => (Origin::Imported, at, at),
+        (Some(corrected), _) => live(corrected),
+        (None, _) => {
+            if given.is_some() {
+                warnings.push(Warning::UnusableTimestamp);
+            }
+            live(scope.received_at)
+        }
     };
     Ok(Times {
+        origin,
         received_at,
         occurred_at,
         original,
         sent_at,
     })
+}
+
+/// Whether a back-dating source sends an old event by a route for new ones, as an SDK does that knows no other.
+/// The corrected time decides, so that a client whose clock is days behind sends no history.
+fn is_history(corrected: Timestamp, original: Timestamp, scope: &Scope<'_>) -> bool {
+    let is_old = scope.received_at.duration_since(corrected) > HISTORY_AGE;
+    scope.may_backdate && is_old && skew::is_within(original, scope.policy.backdate_from, scope.received_at)
 }
 
 fn import_time(given: Option<&str>, at: Option<Timestamp>, scope: &Scope<'_>) -> Result<Timestamp, Reject> {

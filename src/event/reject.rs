@@ -42,6 +42,7 @@ struct KeptScope {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     gpc: bool,
+    may_backdate: bool,
 }
 
 impl KeptScope {
@@ -77,6 +78,7 @@ impl KeptScope {
             },
             user_agent: short(scope.client.user_agent),
             gpc: scope.client.gpc,
+            may_backdate: scope.may_backdate,
         }
     }
 
@@ -164,6 +166,7 @@ pub fn replay(rejection: &Rejection, policy: &Policy) -> Result<Vec<u8>, ReplayE
         trusted: rejection.trusted,
         kind: kept.kind,
         origin,
+        may_backdate: kept.may_backdate,
         received_at: rejection.received_at,
         defaults: kept.defaults(),
         client: Client {

@@ -57,6 +57,8 @@ pub struct Scope<'a> {
     pub kind: Option<EventKind>,
     /// [`Origin::Imported`] brings the rules of imports.
     pub origin: Origin,
+    /// Whether the source may send history: what is more than a day old is, on whatever route it comes.
+    pub may_backdate: bool,
     pub received_at: Timestamp,
     pub defaults: Defaults<'a>,
     pub client: Client<'a>,

@@ -312,6 +312,15 @@ async fn history_is_received_at_its_timestamp_only_from_a_source_that_may() {
     );
     assert_ne!(event["accepted_at"], event["received_at"]);
 
+    let old = r#"{"batch":[{"type":"page","userId":"late","timestamp":"2003-02-03T04:05:06Z"}]}"#;
+    server.send("POST", "/v1/batch", &headers, old.as_bytes()).await;
+    let events = server.log.events();
+    let late = events.iter().find(|event| event["user_id"] == "late").unwrap();
+    assert_eq!(
+        (&late["received_at"], &late["origin"]),
+        (&json!("2003-02-03T04:05:06Z"), &json!("imported"))
+    );
+
     let answer = server.post("/v1/import", body).await.json();
     assert_eq!(answer["accepted"], 3, "without the right it is a batch");
     let events = server.log.events();

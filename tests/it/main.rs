@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::too_many_lines)] // tables of cases
 
 mod capture;
+mod cdnow;
 mod embedded_postgres;
 mod event_log;
 mod http_answers;
@@ -9,7 +10,10 @@ mod http_bodies;
 mod http_keys;
 mod http_support;
 mod http_transport;
+mod layering;
+mod lifecycle;
 mod log_contract;
 mod schema;
+mod serve;
 mod shared;
 mod support;

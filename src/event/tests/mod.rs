@@ -28,6 +28,7 @@ fn scope(policy: &Policy) -> Scope<'_> {
         trusted: true,
         kind: None,
         origin: Origin::Live,
+        may_backdate: false,
         received_at: at("2026-11-24T06:00:00Z"),
         defaults: Defaults::default(),
         client: Client::default(),

@@ -192,6 +192,7 @@ impl Ingest {
                 Shape::Import if source.may_backdate => Origin::Imported,
                 _ => Origin::Live,
             },
+            may_backdate: source.may_backdate,
             received_at,
             defaults,
             client: submission.client,
