@@ -4,6 +4,9 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::context::{parse_ip, truncate};
+use crate::config::IpPolicy;
+
 /// The objects of an event whose members are redacted by name; the last is where SDKs repeat the traits.
 const REDACTED: [&[&str]; 3] = [&["properties"], &["traits"], &["context", "traits"]];
 
@@ -59,6 +62,37 @@ fn redact_below(raw: &str, path: &[&str], names: &[String]) -> Option<String> {
         }
     })?;
     readable.then(|| out.finish())
+}
+
+/// Cuts the address in the `context` of a whole event as `policy` says; what cannot be read stays as it is.
+pub(super) fn mask_ip(raw: &str, policy: IpPolicy) -> Cow<'_, str> {
+    if policy == IpPolicy::Full || !raw.contains("\"ip\"") {
+        return Cow::Borrowed(raw);
+    }
+    let masked = map_member(raw, "context", |context| {
+        map_member(context, "ip", |address| {
+            let address = serde_json::from_str::<&str>(address).ok().and_then(parse_ip);
+            match (policy, address) {
+                (IpPolicy::Truncate, Some(address)) => format!("\"{}\"", truncate(address)),
+                _ => "null".to_owned(),
+            }
+        })
+        .unwrap_or_else(|| context.to_owned())
+    });
+    masked.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+/// An object with one member's value changed. `None` where the text is no object.
+fn map_member(raw: &str, name: &str, change: impl Fn(&str) -> String) -> Option<String> {
+    let mut out = Object::new();
+    each_member(raw, |key, value| {
+        if key == name {
+            out.member(&key, &change(value));
+        } else {
+            out.member(&key, value);
+        }
+    })?;
+    Some(out.finish())
 }
 
 /// JSON text of an object in the making.
@@ -131,5 +165,21 @@ mod tests {
             r#"{"traits":{},"context":{"traits":{"age":1}},"email":"kept"}"#
         );
         assert_eq!(redact_event(r#"{"traits":{"email":"a""#, &names), None);
+    }
+
+    #[test]
+    fn an_address_is_cut_wherever_the_event_can_be_read() {
+        let event = r#"{"event":"x","context":{"ip":"203.0.113.77","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
+        let cut = r#"{"event":"x","context":{"ip":"203.0.113.0","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
+        assert_eq!(mask_ip(event, IpPolicy::Truncate), cut);
+        assert_eq!(mask_ip(event, IpPolicy::Full), event);
+        assert_eq!(
+            mask_ip(r#"{"context":{"ip":7}}"#, IpPolicy::Truncate),
+            r#"{"context":{"ip":null}}"#
+        );
+        assert_eq!(
+            mask_ip(r#"{"context":{"ip""#, IpPolicy::Drop),
+            r#"{"context":{"ip""#
+        );
     }
 }

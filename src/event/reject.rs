@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::batch::{head, message_id};
 use super::context::truncate;
-use super::redact::redact_event;
+use super::redact::{mask_ip, redact_event};
 use super::{
     Client, Decoded, Defaults, EventKind, Origin, Payload, Policy, Reject, Rejection, Scope, decode,
     event_id_for, new_event_id, wire,
@@ -121,7 +121,10 @@ pub fn rejection(payload: &[u8], scope: &Scope<'_>, reject: &Reject) -> Rejectio
 fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> Payload {
     match text {
         Some(text) => match redact_event(text, &policy.redact) {
-            Some(redacted) => Payload::Text(head(&redacted, MAX_KEPT).into_owned()),
+            Some(redacted) => {
+                let masked = mask_ip(&redacted, policy.ip);
+                Payload::Text(head(&masked, MAX_KEPT).into_owned())
+            }
             None => Payload::Text(String::new()),
         },
         None if policy.redact.is_empty() => {
