@@ -188,6 +188,7 @@ fn keep_log(stages: &mut Stages, log: Arc<EmbeddedLog>) {
 
 fn start_capture(stages: &mut Stages, capture: capture::Capture, databases: Databases, health: Health) {
     let token = stages.capture.token();
+    Databases::expect_schema(&health);
     stages.capture.spawn("capture", async move {
         tokio::select! {
             ready = databases.migrate(&health) => ready?,
