@@ -59,6 +59,11 @@ impl Databases {
         Ok(databases)
     }
 
+    /// Keeps `/ready` from saying yes before [`migrate`](Self::migrate) is through.
+    pub(super) fn expect_schema(health: &Health) {
+        health.fail(PART, "its schema is not checked yet");
+    }
+
     /// Brings both schemas up to date; waits for a server that is not there yet.
     ///
     /// # Errors

@@ -186,6 +186,7 @@ fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, own
     };
     let health = shared.health.clone();
     let token = stages.capture.token();
+    Databases::expect_schema(&health);
     stages.capture.spawn("capture", async move {
         tokio::select! {
             ready = databases.migrate(&health) => ready?,
