@@ -7,4 +7,5 @@ mod event_log;
 mod log_contract;
 mod schema;
 mod shared;
+mod soak;
 mod support;
