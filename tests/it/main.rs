@@ -16,4 +16,5 @@ mod log_contract;
 mod schema;
 mod serve;
 mod shared;
+mod soak;
 mod support;
