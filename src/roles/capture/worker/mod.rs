@@ -124,6 +124,7 @@ impl Worker {
                     if !kept {
                         return Err(Trouble::Fenced);
                     }
+                    within(self.store_counts(owned)).await?;
                     if token.is_cancelled() {
                         return within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
                             .await;
