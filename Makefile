@@ -11,12 +11,13 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_VENV := tests/.cache/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test setup-run setup-test
+.PHONY: help run build install test bench setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking)"
+	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking),"
+	@echo "             ONLY (parts of bench: capture ingest visible memory start)"
 
 run: setup-run build ## Installs what is missing, builds, and serves on this machine
 	@data_dir="$$(scripts/data-dir.sh '$(DATA_DIR)')" && \
@@ -38,6 +39,9 @@ test: setup-test ## Runs every check and test, as CI does
 		echo "cargo-deny is not installed: licences and sources of the dependencies were not checked"; \
 	fi
 	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
+
+bench: setup-run ## Measures this build against its peers; a quiet machine and some ten minutes
+	cargo bench --locked --bench pipeline $(if $(ONLY),-- $(ONLY))
 
 setup-run:
 	@YES='$(YES)' scripts/setup.sh run

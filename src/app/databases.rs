@@ -59,9 +59,9 @@ impl Databases {
         Ok(databases)
     }
 
-    /// Says that the event store is not ready, until [`Databases::migrate`] has made it so.
-    pub(super) fn await_schema(health: &Health) {
-        health.fail(PART, "its schema is being brought up to date");
+    /// Keeps `/ready` from saying yes before [`migrate`](Self::migrate) is through.
+    pub(super) fn expect_schema(health: &Health) {
+        health.fail(PART, "its schema is not checked yet");
     }
 
     /// Brings both schemas up to date; waits for a server that is not there yet.

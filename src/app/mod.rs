@@ -8,6 +8,7 @@ mod parts;
 mod stages;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -184,9 +185,8 @@ fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, own
         shutdown_deadline: shared.config.shutdown_deadline,
     };
     let health = shared.health.clone();
-    // Before the HTTP server is there, so that `/ready` never promises a store without tables.
-    Databases::await_schema(&health);
     let token = stages.capture.token();
+    Databases::expect_schema(&health);
     stages.capture.spawn("capture", async move {
         tokio::select! {
             ready = databases.migrate(&health) => ready?,
@@ -206,7 +206,7 @@ fn start_ingest(
     let gate = Arc::new(Gate::new(&config.http, sources));
     let routes = vec![ingest::routes(ingest.clone())];
     let server = Server::bind(&config.http, gate, health, routes, config.shutdown_deadline)
-        .with_context(|| listen_hint("http.listen", config.http.listen))?;
+        .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;
     let addr = server.addr();
     info!(%addr, "http listens");
     let token = stages.front.token();
@@ -228,7 +228,7 @@ fn start_admin(
     let (config, health) = (&shared.config, &shared.health);
     let socket = new_socket(data_dir).context("no folder for the control socket can be made")?;
     let server = AdminServer::bind(config.admin.listen, metrics, health, Vec::new())
-        .with_context(|| listen_hint("admin.listen", config.admin.listen))?;
+        .map_err(|error| cannot_listen("admin.listen", config.admin.listen, &error))?;
     let addr = server.addr();
     // The address is set once: this function is the only one that does.
     let _ = control.admin.set(addr);
@@ -241,10 +241,10 @@ fn start_admin(
     Ok(addr)
 }
 
-fn listen_hint(field: &str, addr: SocketAddr) -> String {
+fn cannot_listen(field: &str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
     let variable = field.to_uppercase().replace('.', "__");
-    format!(
-        "cannot listen on {addr} ({field})\n\n\
+    anyhow::anyhow!(
+        "cannot listen on {addr} ({field}): {error}\n\n\
          hint: is another momsflow running? MOMSFLOW_{variable}=127.0.0.1:0 takes a free port"
     )
 }

@@ -119,6 +119,13 @@ fn http(config: &Config, faults: &mut Vec<Fault>) {
             "max_connections = 25000",
         ));
     }
+    if config.ingest.max_batch == 0 {
+        faults.push(Fault::new(
+            "ingest.max_batch",
+            "must be at least 1",
+            "max_batch = 20000",
+        ));
+    }
     if config.ingest.max_event.as_u64() > 1_000_000 {
         faults.push(Fault::new(
             "ingest.max_event",

@@ -62,6 +62,12 @@ impl From<BodyError> for Problem {
 
 impl From<Overloaded> for Problem {
     fn from(refused: Overloaded) -> Self {
+        if refused.hopeless {
+            return Self::new(
+                ProblemCode::BodyTooLarge,
+                "the body takes more memory than http.in_flight",
+            );
+        }
         Self::new(ProblemCode::Overloaded, refused.to_string()).retry_after(refused.retry_after)
     }
 }

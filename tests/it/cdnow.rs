@@ -7,9 +7,6 @@ use std::process::Command;
 use super::serve::{Serve, run};
 
 const CONFIG: &str = r#"
-[ingest]
-backdate_from = "1997-01-01T00:00:00Z"
-
 [[sources]]
 name = "shop"
 key = "shop-key"
@@ -103,7 +100,7 @@ async fn send(serve: &Serve, file: &Path) {
     sender
         .arg(provided("tests/cdnow/send.py"))
         .arg(file)
-        .arg(serve.url("/import"))
+        .arg(serve.url(""))
         .arg("shop-key")
         .current_dir(serve.folder());
     let sent = run(sender).await.expect(0);

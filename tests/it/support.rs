@@ -57,6 +57,12 @@ impl DataDir {
         }
     }
 
+    /// Keeps the folder when this is dropped.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+
     /// Every process whose working folder is in here.
     pub fn processes(&self) -> Vec<i32> {
         // A watchdog may have removed it already.

@@ -22,6 +22,16 @@ use crate::store::Names;
 use crate::store::lease::{self, Lease};
 use crate::telemetry::metric;
 
+/// An answer of PostgreSQL that takes longer than this is no answer: the connection is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Bounds a conversation with PostgreSQL.
+async fn within<T>(conversation: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    tokio::time::timeout(ANSWER_TIMEOUT, conversation)
+        .await
+        .unwrap_or_else(|_| Err(Trouble::Transient("PostgreSQL did not answer in time".to_owned())))
+}
+
 /// Moves one partition.
 pub(super) struct Worker {
     capture: Capture,
@@ -77,7 +87,7 @@ impl Worker {
 
     /// Takes the lease and moves the partition for as long as all goes well.
     async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = self.take_lease().await? else {
+        let Some(mut owned) = within(self.take_lease()).await? else {
             self.set_state(PartitionState::Standby, None);
             tokio::select! {
                 () = tokio::time::sleep(self.capture.config.lease / 3) => {}
@@ -85,39 +95,55 @@ impl Worker {
             }
             return Ok(());
         };
-        self.set_state(PartitionState::Running, None);
+        let moved = self.move_partition(&mut owned, token).await;
+        if moved.is_err() {
+            // Not back into the pool: it may hang, or be in the middle of a transaction.
+            drop(Client::take(owned.client));
+        }
+        moved
+    }
+
+    async fn move_partition(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
+        let max_bytes = self.capture.config.max_batch.as_u64() as usize;
+        let mut wait = Duration::ZERO;
         loop {
-            let wait = if token.is_cancelled() {
-                Duration::ZERO
-            } else {
-                owned.lease.ttl / 3
-            };
-            let max_bytes = self.capture.config.max_batch.as_u64() as usize;
             let fetch = self
                 .capture
                 .log
                 .fetch(self.partition, owned.next_offset, max_bytes, wait);
             let records = tokio::select! {
                 records = fetch => records,
-                () = token.cancelled(), if !wait.is_zero() => continue,
+                () = token.cancelled(), if !wait.is_zero() => {
+                    wait = Duration::ZERO;
+                    continue;
+                }
             };
             match records {
-                Ok(records) if records.is_empty() && token.is_cancelled() => {
-                    lease::give_up(&owned.client, &owned.lease).await?;
-                    return Ok(());
-                }
                 Ok(records) if records.is_empty() => {
-                    if !lease::renew(&owned.client, &owned.lease).await? {
+                    let kept = within(async { Ok(lease::renew(&owned.client, &owned.lease).await?) }).await?;
+                    if !kept {
                         return Err(Trouble::Fenced);
                     }
+                    within(self.store_counts(owned)).await?;
+                    if token.is_cancelled() {
+                        return within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
+                            .await;
+                    }
                 }
-                Ok(records) => self.store(&mut owned, &records).await?,
+                Ok(records) => within(self.store(owned, &records)).await?,
                 Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
-                    self.record_gap(&mut owned, range.earliest).await?;
+                    within(self.record_gap(owned, range.earliest)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
+            // Only now PostgreSQL has shown that it works.
+            self.set_state(PartitionState::Running, None);
             self.show_lag(owned.next_offset).await;
+            wait = if token.is_cancelled() {
+                Duration::ZERO
+            } else {
+                owned.lease.ttl / 3
+            };
         }
     }
 
