@@ -21,7 +21,7 @@ async fn refused(serve: &Serve, event: &str) -> Value {
     listed(serve, &["--source", "letters", "--limit", "1000"])
         .await
         .into_iter()
-        .find(|letter| letter["id"].to_string() == id)
+        .find(|letter| letter["id"].as_i64() == id.parse().ok())
         .unwrap()
 }
 
