@@ -64,6 +64,8 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
         faults.push(Fault::unknown_key(&path.to_string()));
     })
     .map_err(|error| ConfigError::Malformed(error.to_string()))?;
+    // The order of the keys in a parsed section is by chance.
+    faults.sort_by(|a, b| a.field.cmp(&b.field));
     if let Some(data_dir) = &overrides.data_dir {
         config.data_dir.clone_from(data_dir);
     }
