@@ -116,6 +116,20 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
     assert!(ran.stderr.contains("htpp: is not a known key"), "{}", ran.stderr);
 }
 
+/// The embedded log belongs to one process.
+#[tokio::test]
+async fn roles_cannot_be_spread_over_processes_without_kafka() {
+    for roles in ["ingest", "capture"] {
+        let ran = alone(&["serve", "--roles", roles]).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("roles: must hold both ingest and capture"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
 #[tokio::test]
 async fn show_hides_secrets() {
     let folder = tempfile::tempdir().unwrap();

@@ -150,7 +150,7 @@ async fn lines_are_named_and_csv_becomes_events() {
     );
 
     let csv = "userId,timestamp,units,total,zip,note\n\
-               00042,1999-12-31T00:00:00Z,3,29.50,01234,\"a \"\"quoted\"\", note\"\n\
+               00042,1989-12-31T00:00:00Z,3,29.50,01234,\"a \"\"quoted\"\", note\"\n\
                00042,2025-02-02T10:00:00+02:00,2,5,09999,\n\
                7,2025-02-03T00:00:00Z,1,12.25,1,x\n";
     let path = file(&serve, "orders.csv", csv);
@@ -163,7 +163,7 @@ async fn lines_are_named_and_csv_becomes_events() {
         "shop",
     ];
     let ran = serve.cli(&import).await;
-    assert_eq!(ran.code, Some(1), "1999 is before backdate_from: {}", ran.stdout);
+    assert_eq!(ran.code, Some(1), "1989 is before backdate_from: {}", ran.stdout);
     assert!(ran.stderr.contains("line 1: "), "{}", ran.stderr);
     let rows =
         "SELECT string_agg(concat_ws(' ', user_id, received_at AT TIME ZONE 'UTC', properties::text), '; '
