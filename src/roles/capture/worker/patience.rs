@@ -6,7 +6,7 @@ use super::Trouble;
 use crate::lifecycle::Health;
 
 /// After so long without an answer `/ready` says that there is none.
-const SLOW: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(5);
 /// An answer that takes longer than this is none: the connection is given up.
 const LONGEST: Duration = Duration::from_secs(120);
 
