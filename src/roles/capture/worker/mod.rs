@@ -6,7 +6,7 @@ mod trouble;
 
 use std::time::Duration;
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Object};
 use metrics::gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,11 @@ use crate::retry::Backoff;
 use crate::store::Names;
 use crate::store::lease::{self, Lease};
 use crate::telemetry::metric;
+
+/// After so long without an answer of PostgreSQL the partition counts as unhealthy.
+const ANSWER_EXPECTED: Duration = Duration::from_secs(5);
+/// After so much longer there will be none: the connection is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(115);
 
 /// Moves one partition.
 pub(super) struct Worker {
@@ -77,7 +82,7 @@ impl Worker {
 
     /// Takes the lease and moves the partition for as long as all goes well.
     async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = self.take_lease().await? else {
+        let Some(mut owned) = self.answered(self.take_lease()).await?? else {
             self.set_state(PartitionState::Standby, None);
             tokio::select! {
                 () = tokio::time::sleep(self.capture.config.lease / 3) => {}
@@ -86,6 +91,16 @@ impl Worker {
             return Ok(());
         };
         self.set_state(PartitionState::Running, None);
+        let outcome = self.move_on(&mut owned, token).await;
+        if outcome.is_err() {
+            // It may hang, or be in the middle of something: the next owner gets a connection of its own.
+            drop(Object::take(owned.client));
+        }
+        outcome
+    }
+
+    /// Stores what comes until the token is cancelled and nothing is left.
+    async fn move_on(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
         loop {
             let wait = if token.is_cancelled() {
                 Duration::ZERO
@@ -103,22 +118,38 @@ impl Worker {
             };
             match records {
                 Ok(records) if records.is_empty() && token.is_cancelled() => {
-                    lease::give_up(&owned.client, &owned.lease).await?;
+                    self.answered(lease::give_up(&owned.client, &owned.lease))
+                        .await??;
                     return Ok(());
                 }
                 Ok(records) if records.is_empty() => {
-                    if !lease::renew(&owned.client, &owned.lease).await? {
+                    if !self.answered(lease::renew(&owned.client, &owned.lease)).await?? {
                         return Err(Trouble::Fenced);
                     }
                 }
-                Ok(records) => self.store(&mut owned, &records).await?,
+                Ok(records) => self.store(owned, &records).await?,
                 Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
-                    self.record_gap(&mut owned, range.earliest).await?;
+                    self.record_gap(owned, range.earliest).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
             self.show_lag(owned.next_offset).await;
         }
+    }
+
+    /// Waits for PostgreSQL, for a bounded time, and tells when it takes long.
+    async fn answered<T>(&self, answer: impl Future<Output = T>) -> Result<T, Trouble> {
+        tokio::pin!(answer);
+        if let Ok(answer) = tokio::time::timeout(ANSWER_EXPECTED, &mut answer).await {
+            return Ok(answer);
+        }
+        let reason = format!("PostgreSQL has not answered for {} s", ANSWER_EXPECTED.as_secs());
+        self.report(&Trouble::Transient(reason));
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer)
+            .await
+            .map_err(|_| Trouble::Transient("PostgreSQL did not answer in time".to_owned()))?;
+        self.set_state(PartitionState::Running, None);
+        Ok(answer)
     }
 
     async fn show_lag(&self, next_offset: i64) {

@@ -1,7 +1,6 @@
 //! Writing a fetch to PostgreSQL, whatever stands in its way.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -22,8 +21,6 @@ use crate::telemetry::metric;
 
 /// For so many batches after a duplicate every id is looked up before COPY.
 const PROBE_BATCHES: u32 = 20;
-/// An answer of PostgreSQL that takes longer than this is no answer: the connection is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Worker {
     /// Writes fetched records; on return they are all accounted for.
@@ -45,18 +42,11 @@ impl Worker {
                 Dedupe::Roaming
             };
             let now = self.capture.clock.now();
-            let written = write(
-                &mut owned.client,
-                &owned.lease,
-                &batch,
-                dedupe,
-                &mut self.names,
-                now,
-            );
-            let written = tokio::time::timeout(WRITE_TIMEOUT, written)
-                .await
-                .map_err(|_| Trouble::Transient("PostgreSQL did not answer in time".to_owned()))?;
-            match written {
+            let mut names = std::mem::take(&mut self.names);
+            let written = write(&mut owned.client, &owned.lease, &batch, dedupe, &mut names, now);
+            let written = self.answered(written).await;
+            self.names = names;
+            match written? {
                 Ok(tally) => break tally,
                 Err(error) => self.mend(owned, records, &mut batch, error).await?,
             }
