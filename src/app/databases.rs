@@ -59,6 +59,11 @@ impl Databases {
         Ok(databases)
     }
 
+    /// Says that the event store is not ready, until [`Databases::migrate`] has made it so.
+    pub(super) fn await_schema(health: &Health) {
+        health.fail(PART, "its schema is being brought up to date");
+    }
+
     /// Brings both schemas up to date; waits for a server that is not there yet.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ pub struct Source {
     /// Origins of the pages that may send with this key from a browser (CORS): `["https://example.com"]`, or `["*"]`.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Whether it may send history to `/v1/import`, received at its own timestamp.
+    /// Whether it may send history to `/v1/import`, received at its own timestamp. An SDK that only knows its
+    /// host sends history with `/import` after it: `http://127.0.0.1:8080/import`.
     #[serde(default)]
     pub may_backdate: bool,
 }

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::{Config, Source};
+use super::{Config, Role, Source};
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,13 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "roles",
             "needs at least one role",
+            "roles = [\"ingest\", \"capture\"]",
+        ));
+    }
+    if !config.roles.is_empty() && Role::ALL.iter().any(|role| !config.roles.contains(role)) {
+        faults.push(Fault::new(
+            "roles",
+            "must hold both ingest and capture: the embedded event log belongs to one process",
             "roles = [\"ingest\", \"capture\"]",
         ));
     }

@@ -13,6 +13,7 @@ use super::{
     event_id_for, new_event_id, wire,
 };
 use crate::config::IpPolicy;
+use crate::private::hex;
 
 /// What is kept of a refused payload, in bytes; beyond it its head, its length and its hash.
 pub const MAX_KEPT: usize = 256 * 1024;
@@ -124,10 +125,6 @@ fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> Payload 
         }
         None => Payload::Text(String::new()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why a dead letter could not be sent again.

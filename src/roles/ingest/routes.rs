@@ -16,8 +16,10 @@ use crate::telemetry::metric;
 
 /// Where a body of which shape goes. The short routes are those of analytics.js, analytics-swift and
 /// analytics-kotlin; without `/v1` they serve clients whose host was set without it. `/p` is not among the
-/// latter: it is the pixel's.
-const SUBMIT: [(&str, Shape); 21] = [
+/// latter: it is the pixel's. `/import/v1/batch` is `/v1/import` for SDKs that append `/v1/batch` to their host:
+/// with `http://host/import` they send history. A rule by the age of events would not do, since a late event of
+/// a phone that was offline is no history.
+const SUBMIT: [(&str, Shape); 22] = [
     ("/v1/track", Shape::Event(Some(EventKind::Track))),
     ("/v1/identify", Shape::Event(Some(EventKind::Identify))),
     ("/v1/page", Shape::Event(Some(EventKind::Page))),
@@ -26,6 +28,7 @@ const SUBMIT: [(&str, Shape); 21] = [
     ("/v1/alias", Shape::Event(Some(EventKind::Alias))),
     ("/v1/batch", Shape::Batch),
     ("/v1/import", Shape::Import),
+    ("/import/v1/batch", Shape::Import),
     ("/v1/t", Shape::Event(Some(EventKind::Track))),
     ("/v1/i", Shape::Event(Some(EventKind::Identify))),
     ("/v1/p", Shape::Event(Some(EventKind::Page))),
