@@ -11,7 +11,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_VENV := tests/.cache/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test setup-run setup-test
+.PHONY: help run build install test soak setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -38,6 +38,10 @@ test: setup-test ## Runs every check and test, as CI does
 		echo "cargo-deny is not installed: licences and sources of the dependencies were not checked"; \
 	fi
 	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
+
+soak: setup-test build ## Kills, freezes, fills and floods a release build: SOAK_SECONDS (600), SOAK_SEED repeats a run
+	SOAK_SECONDS="$${SOAK_SECONDS:-600}" MOMSFLOW_TEST_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" \
+		cargo test --locked --test it soak:: -- --nocapture --test-threads=1
 
 setup-run:
 	@YES='$(YES)' scripts/setup.sh run
