@@ -81,7 +81,12 @@ pub async fn ensure_month(
                 }
                 return Ok(());
             }
-            Err(error) if failure_of(&error) == Failure::Transient && backoff.attempts() < DDL_ATTEMPTS => {
+            // On a connection that is gone no attempt can succeed: the caller gets another one.
+            Err(error)
+                if failure_of(&error) == Failure::Transient
+                    && !client.is_closed()
+                    && backoff.attempts() < DDL_ATTEMPTS =>
+            {
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             Err(error) => return Err(error),
