@@ -274,7 +274,8 @@ async fn what_is_no_event_is_a_dead_letter_and_its_neighbours_are_stored() {
     absurd.received_at = "2200-01-01T00:00:00Z".parse().unwrap();
     let nul = String::from_utf8(encoded(&bench.clock, Uuid::new_v4()))
         .unwrap()
-        .replace("a-1", "a\\u0000b");
+        // With its quotes: a random id may hold the same letters.
+        .replace("\"a-1\"", "\"a\\u0000b\"");
     let rejection = Rejection {
         v: VERSION,
         rejected: RejectedBecause {
