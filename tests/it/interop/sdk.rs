@@ -127,7 +127,7 @@ pub fn stage(serve: &Serve, script: &str) -> PathBuf {
 }
 
 impl Sdk {
-    fn command(&self, serve: &Serve, calls: &Path, host: &str) -> Command {
+    fn command(&self, serve: &Serve, calls: &Path, host: &str, key: &str) -> Command {
         let (program, mut arguments) = match self.source {
             "python" => (
                 installed("venv/bin/python"),
@@ -152,10 +152,7 @@ impl Sdk {
         };
         arguments.push(calls.to_owned());
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .arg(host)
-            .arg(format!("{}-key", self.source));
+        command.args(arguments).arg(host).arg(key);
         // Where serve's watchdog finds it, should the test end early.
         command.current_dir(serve.folder());
         command
@@ -166,7 +163,12 @@ impl Sdk {
         let file = serve.folder().join(format!("{}.json", self.source));
         fs::write(&file, serde_json::to_string(calls).unwrap()).unwrap();
         let proxy = Proxy::start(serve.http(), &[Fault::Refuse, Fault::LoseAnswer]).await;
-        let mut command = self.command(serve, &file, &format!("http://{}", proxy.addr()));
+        let mut command = self.command(
+            serve,
+            &file,
+            &format!("http://{}", proxy.addr()),
+            &format!("{}-key", self.source),
+        );
         if self.source == browser::SOURCE {
             command.arg(page);
         }
@@ -271,6 +273,33 @@ async fn what_unmodified_sdks_send_is_stored_once_as_it_was_given() {
         ("dead letters", "SELECT count(*) FROM dead_letters", 0),
     ] {
         assert_eq!(serve.value(query).await, count.to_string(), "{what}");
+    }
+    serve.stop().await;
+}
+
+#[tokio::test]
+async fn sdks_give_up_at_once_on_a_wrong_key_and_say_so() {
+    let mut serve = Serve::start(CONFIG).await;
+    let file = serve.folder().join("calls.json");
+    fs::write(&file, serde_json::to_string(&calls(0)).unwrap()).unwrap();
+    for (sdk, words) in SDKS.iter().zip(["unknown_key", "unknown_key", "[401]"]) {
+        if let Some(missing) = missing(sdk.needs) {
+            eprintln!(
+                "{}: left out, {missing} is not installed (make interop)",
+                sdk.name
+            );
+            continue;
+        }
+        let proxy = Proxy::start(serve.http(), &[]).await;
+        let host = format!("http://{}", proxy.addr());
+        let ran = run(sdk.command(&serve, &file, &host, "wrong-key")).await;
+        assert!(
+            ran.code == Some(1) && ran.stderr.contains(words),
+            "{}: {ran:?}",
+            sdk.name
+        );
+        let answers: Vec<_> = proxy.seen().iter().map(|seen| seen.status).collect();
+        assert_eq!(answers, [Some(401)], "{}", sdk.name);
     }
     serve.stop().await;
 }
