@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::browser;
-use super::call::{calls, differences, is_of};
+use super::call::{calls, calls_of_an_app, differences, is_of};
 use super::proxy::{Fault, Proxy, Seen};
 use crate::serve::{Serve, run};
 
@@ -38,6 +38,10 @@ trusted = true
 name = "java"
 key = "java-key"
 trusted = true
+
+[[sources]]
+name = "kotlin"
+key = "kotlin-key"
 "#;
 
 /// An SDK, its source's name, and what it runs with.
@@ -51,11 +55,11 @@ struct Sdk {
     skew: SignedDuration,
 }
 
-const SKEW: SignedDuration = SignedDuration::from_secs(5);
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// The Java SDK says for all retries of a batch that it was sent when it was first sent, and waits 15 s and longer.
 const SKEW_OF_JAVA: SignedDuration = SignedDuration::from_secs(60);
 
-const SDKS: [Sdk; 5] = [
+const SDKS: [Sdk; 6] = [
     Sdk {
         name: "segment-analytics-python",
         source: "python",
@@ -83,6 +87,13 @@ const SDKS: [Sdk; 5] = [
         needs: &["java/.installed"],
         bulk: BULK,
         skew: SKEW_OF_JAVA,
+    },
+    Sdk {
+        name: "com.segment.analytics.kotlin",
+        source: "kotlin",
+        needs: &["kotlin/.installed"],
+        bulk: BULK,
+        skew: SKEW,
     },
     Sdk {
         name: "@segment/analytics-next",
@@ -127,6 +138,18 @@ pub fn stage(serve: &Serve, script: &str) -> PathBuf {
 }
 
 impl Sdk {
+    /// Whether it is one visitor's and remembers who that is, instead of being told with each call.
+    fn remembers(&self) -> bool {
+        [browser::SOURCE, "kotlin"].contains(&self.source)
+    }
+
+    fn calls(&self) -> Vec<Value> {
+        match self.source {
+            "kotlin" => calls_of_an_app(self.bulk),
+            _ => calls(self.bulk),
+        }
+    }
+
     fn command(&self, serve: &Serve, calls: &Path, host: &str, key: &str) -> Command {
         let (program, mut arguments) = match self.source {
             "python" => (
@@ -138,12 +161,10 @@ impl Sdk {
                 vec![stage(serve, "python/send.py"), "rudder".into()],
             ),
             "node" => ("node".into(), vec![stage(serve, "node/send.mjs")]),
-            "java" => {
-                let jars = installed("java/*");
-                (
-                    "java".into(),
-                    vec!["-cp".into(), jars, stage(serve, "java/Send.java")],
-                )
+            "java" | "kotlin" => {
+                let (jars, script) = (format!("{}/*", self.source), format!("{}/Send.java", self.source));
+                let arguments = vec!["-cp".into(), installed(&jars), stage(serve, &script)];
+                ("java".into(), arguments)
             }
             _ => (
                 "node".into(),
@@ -173,7 +194,13 @@ impl Sdk {
             command.arg(page);
         }
         let sent = run(command).await.expect(0);
-        assert_eq!(sent.trim(), calls.len().to_string(), "{}", self.name);
+        // The last line; before it the Kotlin SDK tells of its retries.
+        assert_eq!(
+            sent.lines().last(),
+            Some(calls.len().to_string().as_str()),
+            "{}",
+            self.name
+        );
         serve.settle().await;
         proxy.seen()
     }
@@ -182,20 +209,27 @@ impl Sdk {
     async fn compare(&self, serve: &Serve, calls: &[Value], seen: &[Seen]) -> String {
         let name = self.name;
         let rows = rows(serve, self.source).await;
-        let browser = self.source == browser::SOURCE;
+        let remembers = self.remembers();
         for call in calls {
             let own: Vec<_> = rows.iter().filter(|row| is_of(row, call)).collect();
             let [row] = own[..] else {
                 panic!("{name}: {} rows for {call}", own.len());
             };
-            let differences = differences(row, call, browser, self.skew);
+            let differences = differences(row, call, remembers, self.skew);
             assert!(
                 differences.is_empty(),
                 "{name}: {call} is stored with {differences:#?}"
             );
         }
         assert_eq!(rows.len(), calls.len(), "{name}: rows that nobody sent");
-        check_retries(name, seen);
+        let (asked, seen): (Vec<_>, Vec<_>) =
+            seen.iter().cloned().partition(|seen| seen.message_ids.is_empty());
+        check_retries(name, &seen);
+        let settings = format!("/v1/projects/{}-key/settings", self.source);
+        let has_settings = asked
+            .iter()
+            .any(|asked| asked.path == settings && asked.status == Some(200));
+        assert_eq!(has_settings, remembers, "{name}: {asked:?}");
 
         let library = &rows[0]["context"]["library"];
         let largest = seen.iter().map(|seen| seen.message_ids.len()).max().unwrap();
@@ -206,7 +240,7 @@ impl Sdk {
             "no gzip"
         };
         format!(
-            "{name:<28} {:<9} {:>5} {:>6}   {} requests, batches to {largest}, {gzip}; {}",
+            "{name:<28} {:<15} {:>5} {:>6}   {} requests, batches to {largest}, {gzip}; {}",
             library["version"].as_str().unwrap_or("?"),
             calls.len(),
             rows.len(),
@@ -249,7 +283,7 @@ async fn what_unmodified_sdks_send_is_stored_once_as_it_was_given() {
     let config = format!("{CONFIG}\n{}", browser::source(&page));
     let mut serve = Serve::start(&config).await;
     let mut table = vec![format!(
-        "{:<28} {:<9} {:>5} {:>6}   {}",
+        "{:<28} {:<15} {:>5} {:>6}   {}",
         "SDK", "version", "calls", "rows", "notes"
     )];
     let mut all = 0;
@@ -261,7 +295,7 @@ async fn what_unmodified_sdks_send_is_stored_once_as_it_was_given() {
             ));
             continue;
         }
-        let calls = calls(sdk.bulk);
+        let calls = sdk.calls();
         let seen = sdk.send(&serve, &calls, &page.to_string()).await;
         table.push(sdk.compare(&serve, &calls, &seen).await);
         all += calls.len();
