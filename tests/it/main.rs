@@ -3,6 +3,7 @@
 
 mod capture;
 mod cdnow;
+mod cli;
 mod embedded_postgres;
 mod event_log;
 mod http_answers;

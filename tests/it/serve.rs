@@ -276,6 +276,11 @@ impl Serve {
         .await;
     }
 
+    /// Every process of it that runs: serve, PostgreSQL, subcommands.
+    pub fn processes(&self) -> Vec<i32> {
+        self.data.processes()
+    }
+
     pub fn pid(&self) -> Option<i32> {
         self.process
             .as_ref()
@@ -378,7 +383,7 @@ pub fn free_address() -> SocketAddr {
 
 /// Kills whoever works in a folder, and removes it, once this process is gone or closes the pipe. Twice, for
 /// children that were forked meanwhile.
-fn watch(folder: &Path) -> Child {
+pub fn watch(folder: &Path) -> Child {
     let script = r#"trap '' INT TERM; read -r _
         for round in 1 2; do
             for process in /proc/[0-9]*; do

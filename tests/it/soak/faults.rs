@@ -43,11 +43,15 @@ const FAULTS: [Fault; 14] = [
 /// Longer than the default `shutdown_deadline`.
 const STOP_PATIENCE: Duration = Duration::from_secs(45);
 
+/// A start that takes longer is shown with what momsflow said.
+const SLOW_START: Duration = Duration::from_secs(4);
+
 pub struct Faults {
     rng: StdRng,
     pub done: BTreeMap<Fault, u32>,
     /// What must not happen upon a fault.
     pub complaints: Vec<String>,
+    begun: Instant,
 }
 
 impl Faults {
@@ -56,6 +60,7 @@ impl Faults {
             rng: StdRng::seed_from_u64(seed),
             done: BTreeMap::new(),
             complaints: Vec::new(),
+            begun: Instant::now(),
         }
     }
 
@@ -69,6 +74,7 @@ impl Faults {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             let fault = *FAULTS.choose(&mut self.rng).unwrap();
             self.cause(host, fault).await;
+            println!("{:6.1?} s {fault:?}", self.begun.elapsed().as_secs_f32());
             *self.done.entry(fault).or_default() += 1;
             if let Some(status) = host.exited() {
                 let said = tail(&host.log(), 8);
@@ -90,7 +96,12 @@ impl Faults {
         if self.rng.random_ratio(1, 4) {
             host.launch();
         } else {
+            let begun = Instant::now();
             host.start().await;
+            println!("         answers again after {:.1?}", begun.elapsed());
+            if begun.elapsed() > SLOW_START {
+                println!("{}", tail(&host.log(), 16));
+            }
         }
     }
 

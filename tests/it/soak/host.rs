@@ -1,7 +1,7 @@
 //! The momsflow under test: a real process that is killed and started again on one data dir.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +13,7 @@ use tokio_postgres::Config;
 
 use super::client::Client;
 use super::event::{SERVER, WEB};
+use crate::serve::{free_address, watch};
 use crate::support::DataDir;
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +32,8 @@ pub struct Host {
     pub addr: SocketAddr,
     root: PathBuf,
     child: Option<Child>,
+    /// They end what is left when this process ends in whatever way.
+    watchdogs: [Child; 2],
     pub starts: u32,
     pub slowest_start: Duration,
     /// Starts that ended by themselves, with what they said.
@@ -46,16 +49,17 @@ impl Host {
             .folder
             .clone()
             .unwrap_or_else(|| data_dir.parent().to_owned());
-        let ports: Vec<_> = (0..2).map(|_| free_port()).collect();
+        let (addr, admin) = (free_address(), free_address());
         let config = format!(
-            "{}\n[http]\nlisten = \"127.0.0.1:{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n\
+            "{}\n[http]\nlisten = \"{addr}\"\n[admin]\nlisten = \"{admin}\"\n\
              [[sources]]\nname = \"{SERVER}\"\nkey = \"{SERVER}-key\"\ntrusted = true\nmay_backdate = true\n\
              [[sources]]\nname = \"{WEB}\"\nkey = \"{WEB}-key\"\n",
-            settings.config, ports[0], ports[1]
+            settings.config
         );
         std::fs::write(data_dir.parent().join("momsflow.toml"), config).unwrap();
         Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], ports[0])),
+            addr,
+            watchdogs: [data_dir.parent(), &root].map(watch),
             data_dir,
             root,
             child: None,
@@ -235,6 +239,11 @@ impl Host {
         let binary = std::env::var("MOMSFLOW_TEST_BINARY");
         let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_momsflow").to_owned());
         let mut command = Command::new(binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MOMSFLOW_") {
+                command.env_remove(name);
+            }
+        }
         command
             .args(arguments)
             .arg("--config")
@@ -251,6 +260,9 @@ impl Host {
     /// Ends every process of its and leaves its folder for somebody to look at.
     pub fn keep(mut self) -> PathBuf {
         self.end();
+        for watchdog in &mut self.watchdogs {
+            let _ = watchdog.kill();
+        }
         self.data_dir.keep()
     }
 
@@ -268,6 +280,10 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.end();
+        for watchdog in &mut self.watchdogs {
+            drop(watchdog.stdin.take());
+            let _ = watchdog.wait();
+        }
     }
 }
 
@@ -289,26 +305,4 @@ pub fn tail(file: &Path, lines: usize) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let all: Vec<_> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Writes zeros into a file until the disk is full or only `leave` bytes are free; returns whether it was full.
-pub fn fill(file: &Path, leave: u64) -> bool {
-    use std::io::Write as _;
-    let mut file = File::options().create(true).append(true).open(file).unwrap();
-    let chunk = vec![0_u8; 64 << 10];
-    loop {
-        let disk = rustix::fs::fstatvfs(&file).unwrap();
-        if disk.f_bavail * disk.f_frsize <= leave {
-            return false;
-        }
-        let size = chunk.len().min(4096 * (disk.f_bavail as usize).max(1));
-        if file.write_all(&chunk[..size]).is_err() {
-            return true;
-        }
-    }
 }

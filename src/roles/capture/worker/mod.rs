@@ -1,6 +1,7 @@
 //! The worker of one log partition.
 
 mod ownership;
+mod patience;
 mod storing;
 mod trouble;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::patience::Patience;
 use self::trouble::Trouble;
 use super::catalog::Catalog;
 use super::guilt::Allowance;
@@ -21,16 +23,6 @@ use crate::retry::Backoff;
 use crate::store::Names;
 use crate::store::lease::{self, Lease};
 use crate::telemetry::metric;
-
-/// An answer of PostgreSQL that takes longer than this is no answer: the connection is given up.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Bounds a conversation with PostgreSQL.
-async fn within<T>(conversation: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    tokio::time::timeout(ANSWER_TIMEOUT, conversation)
-        .await
-        .unwrap_or_else(|_| Err(Trouble::Transient("PostgreSQL did not answer in time".to_owned())))
-}
 
 /// Moves one partition.
 pub(super) struct Worker {
@@ -87,7 +79,7 @@ impl Worker {
 
     /// Takes the lease and moves the partition for as long as all goes well.
     async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = within(self.take_lease()).await? else {
+        let Some(mut owned) = self.patience().within(self.take_lease()).await? else {
             self.set_state(PartitionState::Standby, None);
             tokio::select! {
                 () = tokio::time::sleep(self.capture.config.lease / 3) => {}
@@ -106,6 +98,7 @@ impl Worker {
     async fn move_partition(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
         let max_bytes = self.capture.config.max_batch.as_u64() as usize;
         let mut wait = Duration::ZERO;
+        let patience = self.patience();
         loop {
             let fetch = self
                 .capture
@@ -120,24 +113,28 @@ impl Worker {
             };
             match records {
                 Ok(records) if records.is_empty() => {
-                    let kept = within(async { Ok(lease::renew(&owned.client, &owned.lease).await?) }).await?;
+                    let kept = patience
+                        .within(async { Ok(lease::renew(&owned.client, &owned.lease).await?) })
+                        .await?;
                     if !kept {
                         return Err(Trouble::Fenced);
                     }
+                    patience.within(self.store_counts(owned)).await?;
                     if token.is_cancelled() {
-                        return within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
+                        return patience
+                            .within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
                             .await;
                     }
                 }
-                Ok(records) => within(self.store(owned, &records)).await?,
+                Ok(records) => patience.within(self.store(owned, &records)).await?,
                 Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
-                    within(self.record_gap(owned, range.earliest)).await?;
+                    patience.within(self.record_gap(owned, range.earliest)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
             // Only now PostgreSQL has shown that it works.
             self.set_state(PartitionState::Running, None);
-            self.show_lag(owned.next_offset).await;
+            self.show_place(owned.next_offset).await;
             wait = if token.is_cancelled() {
                 Duration::ZERO
             } else {
@@ -146,13 +143,15 @@ impl Worker {
         }
     }
 
-    async fn show_lag(&self, next_offset: i64) {
+    async fn show_place(&self, next_offset: i64) {
         if let Ok(range) = self.capture.log.offsets(self.partition).await {
             let lag = (range.end - next_offset).max(0);
             gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string()).set(lag as f64);
-            self.capture
-                .status
-                .update(self.partition, |status| status.lag = lag);
+            self.capture.status.update(self.partition, |status| {
+                status.lag = lag;
+                // After a restart nothing else says it until something is stored.
+                status.next_offset = next_offset;
+            });
         }
     }
 
@@ -174,8 +173,17 @@ impl Worker {
         }
     }
 
+    /// Its name in the health of the process.
+    fn part(&self) -> String {
+        format!("capture of partition {}", self.partition)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.capture.health.clone(), self.part())
+    }
+
     fn set_state(&self, state: PartitionState, reason: Option<&String>) {
-        let part = format!("capture of partition {}", self.partition);
+        let part = self.part();
         match reason {
             Some(reason) => self.capture.health.fail(&part, reason.as_str()),
             None => self.capture.health.recover(&part),

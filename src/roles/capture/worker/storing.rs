@@ -126,6 +126,20 @@ impl Worker {
         Ok(())
     }
 
+    /// Writes what the catalogue has counted, when there is nothing else to do.
+    pub(super) async fn store_counts(&mut self, owned: &mut Owned) -> Result<(), Trouble> {
+        let batch = Batch {
+            from: owned.next_offset,
+            to: owned.next_offset,
+            properties: self.catalog.take(),
+            ..Batch::default()
+        };
+        if batch.properties.is_empty() {
+            return Ok(());
+        }
+        self.write_books(owned, &batch).await
+    }
+
     /// Offsets that the log no longer has are counted, and said loudly.
     pub(super) async fn record_gap(&mut self, owned: &mut Owned, earliest: i64) -> Result<(), Trouble> {
         error!(
@@ -143,20 +157,17 @@ impl Worker {
             gap: earliest - from,
             ..Batch::default()
         };
-        match write(
-            &mut owned.client,
-            &owned.lease,
-            &batch,
-            Dedupe::Roaming,
-            &mut self.names,
-            now,
-        )
-        .await
-        {
-            Ok(_) => {
-                owned.next_offset = earliest;
-                Ok(())
-            }
+        self.write_books(owned, &batch).await?;
+        owned.next_offset = earliest;
+        Ok(())
+    }
+
+    /// Writes a batch without rows.
+    async fn write_books(&mut self, owned: &mut Owned, batch: &Batch<'_>) -> Result<(), Trouble> {
+        let now = self.capture.clock.now();
+        let (lease, names) = (&owned.lease, &mut self.names);
+        match write(&mut owned.client, lease, batch, Dedupe::Roaming, names, now).await {
+            Ok(_) => Ok(()),
             Err(WriteError::Fenced) => Err(Trouble::Fenced),
             Err(WriteError::Database(error)) => Err(error.into()),
             Err(other) => Err(Trouble::Transient(other.to_string())),
