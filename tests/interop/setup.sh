@@ -66,6 +66,14 @@ jars() {
 # optional INSTALLER: in the short form an SDK that cannot be installed is left out, and its test says so.
 optional() { "$1" || say "left out: $1 failed"; }
 
+# What the tests will leave out; they cannot say so themselves when they pass.
+left_out() {
+    for kind in venv node java kotlin; do
+        [ -e "$cache/$kind/.installed" ] || printf ' %s' "$kind"
+    done
+    [ -e /usr/bin/chromium ] || printf ' chromium'
+}
+
 mkdir -p "$cache"
 if [ "$purpose" = full ]; then
     install_packages
@@ -76,4 +84,6 @@ if [ "$purpose" = full ]; then
 else
     if command -v python3 >/dev/null; then optional python_sdks; fi
     if command -v npm >/dev/null; then optional node_sdks; fi
+    missing="$(left_out)"
+    [ -z "$missing" ] || say "The tests with SDKs leave out what needs:$missing (make interop installs all)"
 fi
