@@ -57,12 +57,12 @@ async fn shell(serve: &Serve, lines: &str, env: &[(&str, &str)]) -> String {
 /// The first command of a program in a text, with the lines that its backslashes join.
 #[track_caller]
 fn command_in(text: &str, program: &str) -> String {
-    let mut lines = text
+    let lines = text
         .lines()
         .map(str::trim)
         .skip_while(|line| !line.starts_with(program));
     let mut command = Vec::new();
-    while let Some(line) = lines.next() {
+    for line in lines {
         command.push(line);
         if !line.ends_with('\\') {
             break;
