@@ -33,6 +33,8 @@ use crate::telemetry;
 
 /// How often the log's retention is carried out.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How often metrics are folded.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A momsflow that runs.
 pub struct App {
@@ -109,6 +111,7 @@ async fn start(
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
     let Parts { log, shared } = Parts::open(stages, config, data_dir).await?;
     keep_log(stages, log);
+    keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
         start_capture(stages, &shared, data_dir.instance_id()?);
     }
@@ -155,15 +158,29 @@ fn sources(
     Ok((sources, file))
 }
 
-/// Retention while it runs; at the end the log is closed.
+/// Retention while it runs; at the end the log is closed. A writer that died takes the process with it.
 fn keep_log(stages: &mut Stages, log: Arc<EmbeddedLog>) {
     let token = stages.back.token();
     stages.back.spawn("event log", async move {
         tokio::select! {
             () = log.keep_retaining(RETENTION_INTERVAL) => {}
+            () = log.writer_died() => return Err("its writer died"),
             () = token.cancelled() => log.close().await,
         }
-        Ok::<_, String>(())
+        Ok(())
+    });
+}
+
+/// Folds the samples of histograms together. Without it each would be kept until somebody scrapes.
+fn keep_metrics(stages: &mut Stages, metrics: PrometheusHandle) {
+    let token = stages.back.token();
+    stages.back.spawn("metrics", async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(METRICS_INTERVAL) => metrics.run_upkeep(),
+                () = token.cancelled() => return Ok::<_, String>(()),
+            }
+        }
     });
 }
 

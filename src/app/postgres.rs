@@ -134,7 +134,7 @@ pub(super) async fn migrated(mut known: Known, health: &Health) -> anyhow::Resul
                 health.recover(PART);
                 return Ok(databases);
             }
-            Err(error @ MigrateError::Connection { .. }) => {
+            Err(error) if error.is_transient() => {
                 warn!(%error, "waiting for PostgreSQL");
                 health.fail(PART, error.to_string());
                 tokio::time::sleep(backoff.next_wait()).await;
