@@ -19,12 +19,14 @@ pub const KEY: &str = "bench-key";
 pub const ADDRESS: &str = "http://";
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder below target/ that goes when it is dropped, with every process that works in it.
+/// A folder below target/, or in `MOMSFLOW_BENCH_DIR` to measure another disk, that goes when it is dropped, with every process that works in it.
 pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let place = std::env::var_os("MOMSFLOW_BENCH_DIR");
+        let place = place.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let folder = tempfile::tempdir_in(place).unwrap();
         // PostgreSQL runs as another user where the bench runs as root.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         Self(folder)
