@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # docker build -t momsflow . && docker run -p 8080:8080 -v momsflow:/var/lib/momsflow --shm-size 256m momsflow
 
-FROM rust:1-bookworm AS build
+ARG RUST=1.95
+FROM rust:${RUST}-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

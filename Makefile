@@ -11,7 +11,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_VENV := tests/.cache/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test bench setup-run setup-test
+.PHONY: help run build install test bench soak setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -42,6 +42,10 @@ test: setup-test ## Runs every check and test, as CI does
 
 bench: setup-run ## Measures this build against its peers; a quiet machine and some ten minutes
 	cargo bench --locked --bench pipeline $(if $(ONLY),-- $(ONLY))
+
+soak: setup-test build ## Kills, freezes, fills and floods a release build: SOAK_SECONDS (600), SOAK_SEED repeats a run
+	SOAK_SECONDS="$${SOAK_SECONDS:-600}" MOMSFLOW_TEST_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" \
+		cargo test --locked --test it soak:: -- --nocapture --test-threads=1
 
 setup-run:
 	@YES='$(YES)' scripts/setup.sh run

@@ -85,7 +85,8 @@ make_venv() {
         say "installing the Python packages of tests/requirements.txt"
         rm -rf "$TEST_VENV"
         python3 -m venv "$TEST_VENV"
-        "$TEST_VENV/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
+        "$TEST_VENV/bin/pip" install --quiet --disable-pip-version-check --retries 8 -r tests/requirements.txt ||
+            fail "The Python packages of tests/requirements.txt cannot be installed: is PyPI reachable?"
         # Copied last, so that an interrupted installation is repeated.
         cp tests/requirements.txt "$TEST_VENV/requirements.txt"
     fi
@@ -95,4 +96,5 @@ command -v cargo >/dev/null || fail "momsflow is built with Rust, which is missi
 install_missing
 if [ "$purpose" = test ]; then
     make_venv
+    scripts/fetch-cdnow.sh "$TEST_VENV/bin/python"
 fi

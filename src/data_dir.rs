@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::config::Secret;
+use crate::private::write_whole;
 
 /// Why the data dir cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,19 +105,7 @@ impl DataDir {
             Err(error) => return Err(failed(error)),
         }
         let value = make();
-        // Written apart and renamed, so that a kill in between leaves no half of it.
-        let draft = self.path.join(format!("{name}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)
-            .map_err(failed)?;
-        writeln!(file, "{value}")
-            .and_then(|()| file.sync_all())
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .map_err(failed)?;
+        write_whole(&path, &value).map_err(failed)?;
         Ok(value)
     }
 }

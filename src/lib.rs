@@ -6,8 +6,8 @@
 //!                   └ one answer an event                      └ one transaction  dead letters, rollups
 //! ```
 //!
-//! Imports run one way: `main → commands → app → roles → {http, broker, store, embedded} → event`;
-//! `clock`, `config`, `lifecycle`, `retry` and `telemetry` are leaves that anyone may use.
+//! Imports run one way: `main → commands → app → control → roles → {http, broker, store, embedded} → event`;
+//! `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
 
 pub mod app;
 pub mod broker;
@@ -21,6 +21,7 @@ pub mod embedded;
 pub mod event;
 pub mod http;
 pub mod lifecycle;
+pub mod private;
 pub mod retry;
 pub mod roles;
 pub mod store;

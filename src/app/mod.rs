@@ -4,36 +4,34 @@
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
 mod databases;
+mod parts;
 mod stages;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::info;
 
 use self::databases::Databases;
+use self::parts::{Parts, Shared};
 use self::stages::Stages;
-use crate::broker::EventLog;
 use crate::broker::embedded::EmbeddedLog;
-use crate::clock::Clock;
 use crate::config::{Config, Role};
 use crate::control::server::Control;
-use crate::control::{prepare_folder, server, socket_path};
+use crate::control::{new_socket, server};
 use crate::data_dir::DataDir;
-use crate::event::Policy;
 use crate::http::admin::AdminServer;
 use crate::http::{Gate, Server, Source, Sources};
-use crate::lifecycle::{Health, Stop};
+use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
-use crate::store::pool;
 use crate::telemetry;
 
-/// Connections to PostgreSQL beside those of capture's partitions.
-const SPARE_CONNECTIONS: usize = 4;
 /// How often the log's retention is carried out.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -57,83 +55,35 @@ pub struct Addresses {
 }
 
 impl App {
-    /// Starts everything that the config names. On an error nothing is left running.
+    /// Starts everything that the config names. On an error nothing is left running, and neither when `cancel`
+    /// resolves before all is up (`None`).
     ///
     /// # Errors
     /// For people, with what to do.
-    pub async fn start(config: Config, env: &HashMap<String, String>) -> anyhow::Result<Self> {
-        let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
-        let clock = Clock::system();
-        let started_at = clock.now();
-        let health = Health::default();
+    pub async fn start(
+        config: Config,
+        env: &HashMap<String, String>,
+        cancel: impl Future<Output = ()>,
+    ) -> anyhow::Result<Option<Self>> {
+        let shutdown_deadline = config.shutdown_deadline;
         let data_dir = DataDir::open(&config.data_dir)?;
-        let (sources, write_key_file) = sources(&config, &data_dir, env)?;
         let mut stages = Stages::new();
-        let databases = Databases::open(&config, data_dir.path(), &health, &mut stages).await?;
-        let log = EmbeddedLog::open(
-            &data_dir.path().join("event-log"),
-            &config.event_log,
-            clock.clone(),
-        )?;
-        let pool = pool::connect(
-            databases.events.clone(),
-            log.partitions() as usize + SPARE_CONNECTIONS,
-        );
-        keep_log(&mut stages, log.clone());
-
-        let status = capture::Status::default();
-        if config.roles.contains(&Role::Capture) {
-            let capture = capture::Capture {
-                log: log.clone(),
-                pool: pool.clone(),
-                clock: clock.clone(),
-                health: health.clone(),
-                config: config.capture.clone(),
-                backdate_from: config.ingest.backdate_from,
-                owner: data_dir.instance_id()?,
-                status: status.clone(),
-                shutdown_deadline: config.shutdown_deadline,
-            };
-            start_capture(&mut stages, capture, databases.clone(), health.clone());
-        }
-        let ingest = Arc::new(ingest::Ingest::new(log.clone(), clock.clone(), &config));
-        let http = match config.roles.contains(&Role::Ingest) {
-            true => Some(start_ingest(
-                &mut stages,
-                &config,
-                sources,
-                &ingest,
-                log.clone(),
-                &health,
-            )?),
-            false => None,
+        let started = tokio::select! {
+            started = start(&mut stages, config, &data_dir, env) => started.map(Some),
+            () = cancel => Ok(None),
         };
-        let control = Arc::new(Control {
-            started_at,
-            roles: config.roles.clone(),
-            http,
-            admin: OnceLock::new(),
-            health: health.clone(),
-            log,
-            capture: status,
-            ingest,
-            policy: Policy::new(&config.ingest),
-            pool,
-            clock,
-            event_store: databases.describe(),
-        });
-        let admin = start_admin(&mut stages, &config, data_dir.path(), metrics, &health, control)?;
-        Ok(Self {
-            addresses: Addresses {
-                http,
-                admin,
-                data_dir: data_dir.path().to_owned(),
-                write_key_file,
-            },
-            stages,
-            shutdown_deadline: config.shutdown_deadline,
-            _data_dir: data_dir,
-        })
+        match started {
+            Ok(Some(addresses)) => Ok(Some(Self {
+                addresses,
+                stages,
+                shutdown_deadline,
+                _data_dir: data_dir,
+            })),
+            failed => {
+                stages.stop(shutdown_deadline).await;
+                failed.map(|_| None)
+            }
+        }
     }
 
     /// Runs until `stop` resolves or a task dies, then shuts down within the deadline.
@@ -148,6 +98,42 @@ impl App {
         let in_time = self.stages.stop(self.shutdown_deadline).await;
         (why, in_time)
     }
+}
+
+async fn start(
+    stages: &mut Stages,
+    config: Config,
+    data_dir: &DataDir,
+    env: &HashMap<String, String>,
+) -> anyhow::Result<Addresses> {
+    let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
+    let (sources, write_key_file) = sources(&config, data_dir, env)?;
+    let Parts {
+        databases,
+        log,
+        shared,
+    } = Parts::open(stages, config, data_dir).await?;
+    keep_log(stages, log);
+    if shared.config.roles.contains(&Role::Capture) {
+        start_capture(stages, &shared, databases.clone(), data_dir.instance_id()?);
+    }
+    let ingest = Arc::new(ingest::Ingest::new(
+        shared.log.clone(),
+        shared.clock.clone(),
+        &shared.config,
+    ));
+    let http = match shared.config.roles.contains(&Role::Ingest) {
+        true => Some(start_ingest(stages, &shared, sources, &ingest)?),
+        false => None,
+    };
+    let control = Arc::new(shared.control(ingest, http, databases.describe()));
+    let admin = start_admin(stages, &shared, data_dir.path(), metrics, control)?;
+    Ok(Addresses {
+        http,
+        admin,
+        data_dir: data_dir.path().to_owned(),
+        write_key_file,
+    })
 }
 
 /// The configured write keys, or the one that momsflow makes.
@@ -186,7 +172,19 @@ fn keep_log(stages: &mut Stages, log: Arc<EmbeddedLog>) {
     });
 }
 
-fn start_capture(stages: &mut Stages, capture: capture::Capture, databases: Databases, health: Health) {
+fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, owner: String) {
+    let capture = capture::Capture {
+        log: shared.log.clone(),
+        pool: shared.pool.clone(),
+        clock: shared.clock.clone(),
+        health: shared.health.clone(),
+        config: shared.config.capture.clone(),
+        backdate_from: shared.config.ingest.backdate_from,
+        owner,
+        status: shared.capture.clone(),
+        shutdown_deadline: shared.config.shutdown_deadline,
+    };
+    let health = shared.health.clone();
     let token = stages.capture.token();
     Databases::expect_schema(&health);
     stages.capture.spawn("capture", async move {
@@ -200,38 +198,37 @@ fn start_capture(stages: &mut Stages, capture: capture::Capture, databases: Data
 
 fn start_ingest(
     stages: &mut Stages,
-    config: &Config,
+    shared: &Shared,
     sources: Sources,
     ingest: &Arc<ingest::Ingest>,
-    log: Arc<dyn EventLog>,
-    health: &Health,
 ) -> anyhow::Result<SocketAddr> {
+    let (config, health) = (&shared.config, &shared.health);
     let gate = Arc::new(Gate::new(&config.http, sources));
     let routes = vec![ingest::routes(ingest.clone())];
     let server = Server::bind(&config.http, gate, health, routes, config.shutdown_deadline)
-        .with_context(|| listen_hint("http.listen", config.http.listen))?;
+        .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;
     let addr = server.addr();
     info!(%addr, "http listens");
     let token = stages.front.token();
     stages.front.spawn("http", server.run(token.clone()));
-    stages
-        .front
-        .spawn("ingest", ingest::Ingest::watch_log(log, health.clone(), token));
+    stages.front.spawn(
+        "ingest",
+        ingest::Ingest::watch_log(shared.log.clone(), health.clone(), token),
+    );
     Ok(addr)
 }
 
 fn start_admin(
     stages: &mut Stages,
-    config: &Config,
-    data_dir: &std::path::Path,
-    metrics: metrics_exporter_prometheus::PrometheusHandle,
-    health: &Health,
+    shared: &Shared,
+    data_dir: &Path,
+    metrics: PrometheusHandle,
     control: Arc<Control>,
 ) -> anyhow::Result<SocketAddr> {
-    let socket = socket_path(data_dir)?;
-    prepare_folder(&socket)?;
+    let (config, health) = (&shared.config, &shared.health);
+    let socket = new_socket(data_dir).context("no folder for the control socket can be made")?;
     let server = AdminServer::bind(config.admin.listen, metrics, health, Vec::new())
-        .with_context(|| listen_hint("admin.listen", config.admin.listen))?;
+        .map_err(|error| cannot_listen("admin.listen", config.admin.listen, &error))?;
     let addr = server.addr();
     // The address is set once: this function is the only one that does.
     let _ = control.admin.set(addr);
@@ -244,10 +241,10 @@ fn start_admin(
     Ok(addr)
 }
 
-fn listen_hint(field: &str, addr: SocketAddr) -> String {
+fn cannot_listen(field: &str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
     let variable = field.to_uppercase().replace('.', "__");
-    format!(
-        "cannot listen on {addr} ({field})\n\n\
+    anyhow::anyhow!(
+        "cannot listen on {addr} ({field}): {error}\n\n\
          hint: is another momsflow running? MOMSFLOW_{variable}=127.0.0.1:0 takes a free port"
     )
 }

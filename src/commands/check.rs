@@ -61,6 +61,9 @@ fn check_data_dir(config: &Config, report: &mut Report) {
             _ => std::path::Path::new("."),
         };
     }
+    if !folder.is_dir() {
+        return report.bad("data dir", &format!("{} is no folder", folder.display()));
+    }
     let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK);
     let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     match (writable, free) {

@@ -24,20 +24,18 @@ pub(super) fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let env: HashMap<String, String> = std::env::vars().collect();
-    let signal = stop_signal();
+    let signal = async {
+        if let Err(error) = stop_signal().await {
+            error!(%error, "signals cannot be received");
+        }
+    };
     tokio::pin!(signal);
-    let app = tokio::select! {
-        app = App::start(config, &env) => app?,
-        _ = &mut signal => return Ok(ExitCode::SUCCESS),
+    let Some(app) = App::start(config, &env, &mut signal).await? else {
+        info!("stopped before all was up");
+        return Ok(ExitCode::SUCCESS);
     };
     welcome(&app.addresses);
-    let (why, in_time) = app
-        .run(async {
-            if let Err(error) = signal.await {
-                error!(%error, "signals cannot be received");
-            }
-        })
-        .await;
+    let (why, in_time) = app.run(signal).await;
     match why {
         Stop::Requested if in_time => {
             info!("stopped, nothing was left behind");

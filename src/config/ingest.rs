@@ -33,7 +33,8 @@ pub struct Ingest {
     /// their acceptance.
     #[schemars(with = "String")]
     pub backdate_from: Timestamp,
-    /// Rejected events a second and source that are kept as dead letters; above it they are only counted.
+    /// Rejected events a second and source that are kept as dead letters, ten seconds' worth at once; above it they
+    /// are only counted.
     pub rejects_kept_per_second: u32,
 }
 
@@ -44,7 +45,7 @@ impl Default for Ingest {
             max_batch: 20_000,
             ip: IpPolicy::Truncate,
             redact: Vec::new(),
-            backdate_from: Timestamp::constant(946_684_800, 0), // 2000-01-01T00:00:00Z
+            backdate_from: Timestamp::constant(631_152_000, 0), // 1990-01-01T00:00:00Z
             rejects_kept_per_second: 1000,
         }
     }

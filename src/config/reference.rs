@@ -73,6 +73,10 @@ fn write_comment(out: &mut String, schema: &Value) {
 fn write_key(out: &mut String, key: &str, property: &Value, default: &Value) {
     out.push('\n');
     write_comment(out, property);
+    let default = match default {
+        Value::Null => property.get("default").unwrap_or(default),
+        known => known,
+    };
     let _ = match default {
         Value::Null => writeln!(out, "# {key} ="),
         value => writeln!(out, "# {key} = {value}"),

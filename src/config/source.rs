@@ -25,7 +25,8 @@ pub struct Source {
     /// Origins of the pages that may send with this key from a browser (CORS): `["https://example.com"]`, or `["*"]`.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Whether it may send history to `/v1/import`, received at its own timestamp.
+    /// Whether it may send history: what it sends to `/v1/import`, and whatever else it sends that is more than
+    /// a day old, is received at its own timestamp.
     #[serde(default)]
     pub may_backdate: bool,
 }

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::{Config, Source};
+use super::{Config, Role, Source};
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
             "roles = [\"ingest\", \"capture\"]",
         ));
     }
+    if !config.roles.is_empty() && Role::ALL.iter().any(|role| !config.roles.contains(role)) {
+        faults.push(Fault::new(
+            "roles",
+            "must hold both ingest and capture: the embedded event log belongs to one process",
+            "roles = [\"ingest\", \"capture\"]",
+        ));
+    }
     if jiff::tz::TimeZone::get(&config.timezone).is_err() {
         faults.push(Fault::new(
             "timezone",
@@ -110,6 +117,13 @@ fn http(config: &Config, faults: &mut Vec<Fault>) {
             "http.max_connections",
             "must be at least 1",
             "max_connections = 25000",
+        ));
+    }
+    if config.ingest.max_batch == 0 {
+        faults.push(Fault::new(
+            "ingest.max_batch",
+            "must be at least 1",
+            "max_batch = 20000",
         ));
     }
     if config.ingest.max_event.as_u64() > 1_000_000 {

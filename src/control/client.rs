@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::message::Problem;
-use super::socket_path;
+use super::running_socket;
 
 /// The largest answer that is read at once.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -104,11 +104,11 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ControlError> {
-        let not_running = |_| ControlError::NotRunning {
+        let not_running = || ControlError::NotRunning {
             path: self.data_dir.clone(),
         };
-        let socket = socket_path(&self.data_dir).map_err(not_running)?;
-        let stream = UnixStream::connect(&socket).await.map_err(not_running)?;
+        let socket = running_socket(&self.data_dir).ok_or_else(not_running)?;
+        let stream = UnixStream::connect(&socket).await.map_err(|_| not_running())?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;

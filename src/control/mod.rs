@@ -9,44 +9,19 @@ mod replay;
 pub mod server;
 mod tail;
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crate::private::{find_socket, make_socket_folder};
 
-/// What fits into a Unix socket's address on every system that momsflow runs on.
-const LONGEST_PATH: usize = 103;
+const SOCKET: &str = "control.sock";
 
-/// Where the control socket of a data dir is: in it, or in a private folder under /tmp if its path is too long.
-pub fn socket_path(data_dir: &Path) -> io::Result<PathBuf> {
-    let data_dir = data_dir.canonicalize()?;
-    let inside = data_dir.join("control.sock");
-    if inside.as_os_str().len() <= LONGEST_PATH {
-        return Ok(inside);
-    }
-    let digest = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
-    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(PathBuf::from(format!("/tmp/momsflow-control-{name}")).join("control.sock"))
+/// The socket to listen on, its folder made. `None`: no place has a path that is short enough.
+pub fn new_socket(data_dir: &Path) -> Option<PathBuf> {
+    Some(make_socket_folder(&data_dir.join("control"), SOCKET)?.join(SOCKET))
 }
 
-/// Makes the socket's folder where it is not the data dir, and refuses one that is somebody else's.
-pub fn prepare_folder(socket: &Path) -> io::Result<()> {
-    let Some(folder) = socket.parent() else {
-        return Ok(());
-    };
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    let metadata = std::fs::symlink_metadata(folder)?;
-    let mine = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if mine {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!("{} belongs to another user", folder.display()),
-    ))
+/// The socket of the serve that runs on a data dir, or ran there.
+fn running_socket(data_dir: &Path) -> Option<PathBuf> {
+    let data_dir = data_dir.canonicalize().ok()?;
+    find_socket(&data_dir.join("control"), SOCKET)
 }

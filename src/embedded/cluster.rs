@@ -16,9 +16,12 @@ use super::account::Account;
 use super::connections::{Connections, EVENTS_DATABASE, OWNER, READER, VIEWS_DATABASE};
 use super::error::{During, EmbeddedError};
 use super::find::Installation;
-use super::layout::{Layout, sync_folder, write_whole};
+use super::layout::Layout;
 use crate::config::Secret;
+use crate::private::{sync_folder, write_whole};
 
+/// So that dashboards leave capture its share of `max_connections`.
+const READER_CONNECTIONS: u32 = 50;
 const REMOVAL_TRIES: u32 = 20;
 const REMOVAL_WAIT: Duration = Duration::from_millis(50);
 
@@ -137,7 +140,8 @@ async fn ensure(client: &Client, reader_password: &Secret) -> Result<(), tokio_p
     let verifier = scram_sha_256(reader_password.reveal().as_bytes());
     client
         .batch_execute(&format!(
-            "{verb} ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{verifier}'"
+            "{verb} ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE \
+             CONNECTION LIMIT {READER_CONNECTIONS} PASSWORD '{verifier}'"
         ))
         .await?;
     for database in [EVENTS_DATABASE, VIEWS_DATABASE] {

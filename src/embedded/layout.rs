@@ -1,18 +1,15 @@
 //! Where the files of the embedded PostgreSQL are.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use super::account::Account;
 use super::error::{During, EmbeddedError};
 use crate::config::Secret;
+use crate::private::{Owner, hex, make_socket_folder_for, write_whole};
 
-/// The longest path that a Unix socket's address holds: 107 bytes on Linux, 103 elsewhere.
-const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const SOCKET_NAME_LENGTH: usize = "/.s.PGSQL.65535".len();
 
 /// The files in `<data_dir>/postgres`.
@@ -97,56 +94,11 @@ impl Layout {
     /// Makes the folder of the server's Unix socket. `None`: no place with a path that is short enough, so that
     /// only TCP is left.
     pub fn create_socket_folder(&self, account: Option<&Account>) -> Option<PathBuf> {
-        let candidates = socket_folders(&self.folder.join("socket"), SOCKET_NAME_LENGTH);
-        candidates
-            .into_iter()
-            .find(|folder| private_folder(folder, account).is_ok())
-    }
-}
-
-/// The folders where a Unix socket may stand, best first: `preferred` if a name of `name_length` bytes (its slash
-/// included) fits behind it, then short ones that are named after it.
-pub fn socket_folders(preferred: &Path, name_length: usize) -> Vec<PathBuf> {
-    let digest = Sha256::digest(preferred.as_os_str().as_encoded_bytes());
-    let name = format!("momsflow-{}", hex(&digest[..6]));
-    let run = rustix::process::geteuid()
-        .is_root()
-        .then(|| PathBuf::from("/run"));
-    let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    std::iter::once(preferred.to_owned())
-        .chain(
-            [run, user, Some("/tmp".into())]
-                .into_iter()
-                .flatten()
-                .map(|at| at.join(&name)),
-        )
-        .filter(|folder| folder.as_os_str().len() + name_length <= SOCKET_PATH_LIMIT)
-        .collect()
-}
-
-/// Makes a folder that only `account` (or this process's user) and root can enter. One that exists must be theirs
-/// already: in /tmp anybody may have put it there.
-fn private_folder(folder: &Path, account: Option<&Account>) -> io::Result<()> {
-    let own = rustix::process::geteuid().as_raw();
-    let owner = account.map_or(own, |account| account.uid);
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => {
-            if let Some(account) = account {
-                chown(folder, Some(account.uid), Some(account.gid))?;
-            }
-            Ok(())
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let metadata = fs::symlink_metadata(folder)?;
-            if !metadata.is_dir() || (metadata.uid() != owner && metadata.uid() != own) {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            if let Some(account) = account {
-                chown(folder, Some(account.uid), Some(account.gid))?;
-            }
-            fs::set_permissions(folder, Permissions::from_mode(0o700))
-        }
-        Err(error) => Err(error),
+        let owner = account.map(|account| Owner {
+            uid: account.uid,
+            gid: account.gid,
+        });
+        make_socket_folder_for(&self.folder.join("socket"), SOCKET_NAME_LENGTH, owner)
     }
 }
 
@@ -170,51 +122,10 @@ pub fn read_password(path: &Path) -> Result<Option<Secret>, EmbeddedError> {
     }
 }
 
-/// Writes a file with mode 600 so that it is there whole, even after a loss of power, or not at all.
-pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let _ = fs::remove_file(&unfinished);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    sync_folder(path.parent().unwrap_or(path))
-}
-
-/// Makes a rename in `folder` durable.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_short_path_keeps_its_socket_and_a_long_one_gets_a_stand_in() {
-        let short = Path::new("/srv/momsflow/postgres/socket");
-        assert_eq!(socket_folders(short, SOCKET_NAME_LENGTH)[0], short);
-
-        let long = PathBuf::from(format!("/srv/{}/postgres/socket", "x".repeat(90)));
-        let folders = socket_folders(&long, SOCKET_NAME_LENGTH);
-        assert!(!folders.contains(&long));
-        assert!(folders.iter().any(|folder| folder.starts_with("/tmp")));
-        assert_eq!(
-            folders,
-            socket_folders(&long, SOCKET_NAME_LENGTH),
-            "stays the same"
-        );
-    }
 
     #[test]
     fn a_password_is_made_once_and_only_its_owner_reads_it() {
@@ -224,15 +135,6 @@ mod tests {
         assert_eq!(made.reveal().len(), 48);
         assert_eq!(read_or_make_password(&path).unwrap(), made);
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_folder_of_somebody_else_is_not_taken_for_the_socket() {
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink("/tmp", &link).unwrap();
-        assert!(private_folder(&link, None).is_err());
-        private_folder(&folder.path().join("fine"), None).unwrap();
     }
 
     #[test]

@@ -43,12 +43,15 @@ fn tail(log: &Path, begin: u64) -> io::Result<String> {
 
 /// Reasons stand in LOG lines as well, beside what every start says.
 fn complaint(line: &str) -> Option<&str> {
-    const USUAL: [&str; 5] = [
+    const USUAL: [&str; 8] = [
         "starting PostgreSQL",
         "listening on",
         "starting up",
         "database system is shut down",
         "database system was",
+        "redo starts at",
+        "redo done at",
+        "invalid record length",
     ];
     let message = [
         "PANIC:  ",

@@ -28,9 +28,8 @@ use tracing::{info, warn};
 pub use connections::{Connections, EVENTS_DATABASE, OWNER, READER, VIEWS_DATABASE, connection_of};
 pub use error::EmbeddedError;
 pub use find::{Installation, OLDEST_MAJOR, find};
-pub use layout::socket_folders;
 
-use crate::config;
+use crate::config::{self, Secret};
 use crate::lifecycle::Health;
 use account::Account;
 use layout::{Layout, read_or_make_password, read_password};
@@ -88,38 +87,13 @@ impl EmbeddedPostgres {
     /// # Errors
     /// Each with what to do about it, for people.
     pub async fn start(options: Options) -> Result<Self, EmbeddedError> {
-        let account = Account::choose(&options.data_dir)?;
-        let layout = Layout::create(&options.data_dir, account.as_ref())?;
-        let made_by = layout.made_by()?;
-        let installation = find(options.bin_dir.as_deref(), &layout.cluster(), made_by)?;
-        if let Some(account) = &account {
-            account.check_path(layout.folder()).await?;
-        }
-        for folder in [layout.unfinished_cluster(), layout.cluster()] {
-            strays::end(&folder, STRAY_PATIENCE).await?;
-        }
-        let owner_password = match made_by {
-            None => read_or_make_password(&layout.owner_password())?,
-            Some(_) => read_password(&layout.owner_password())?
-                .ok_or_else(|| EmbeddedError::PasswordMissing(layout.owner_password()))?,
-        };
-        let reader_password = read_or_make_password(&layout.reader_password())?;
-        if made_by.is_none() {
-            cluster::create(&layout, &installation, account.as_ref(), &owner_password).await?;
-        }
-        let mut launch = Launch {
-            port: port::choose(options.port, &layout.port())?,
-            socket_folder: layout.create_socket_folder(account.as_ref()),
-            layout,
-            installation,
-            account,
-        };
+        let (mut launch, passwords) = prepare(&options).await?;
         let server = start_on_a_free_port(&mut launch, options.port).await?;
         let connections = Connections {
             port: launch.port,
             socket_folder: launch.socket_folder.clone(),
-            owner_password,
-            reader_password,
+            owner_password: passwords.owner,
+            reader_password: passwords.reader,
         };
         cluster::ensure_databases(&connections).await?;
         info!(
@@ -182,6 +156,52 @@ impl EmbeddedPostgres {
         }
         Ok(())
     }
+}
+
+struct Passwords {
+    owner: Secret,
+    reader: Secret,
+}
+
+impl Passwords {
+    /// The owner's is set once, by initdb; the reader's at every start.
+    fn of(layout: &Layout, is_new: bool) -> Result<Self, EmbeddedError> {
+        let owner = layout.owner_password();
+        Ok(Self {
+            owner: if is_new {
+                read_or_make_password(&owner)?
+            } else {
+                read_password(&owner)?.ok_or(EmbeddedError::PasswordMissing(owner))?
+            },
+            reader: read_or_make_password(&layout.reader_password())?,
+        })
+    }
+}
+
+/// Does everything that comes before the server's start: afterwards there is a cluster, and nothing runs on it.
+async fn prepare(options: &Options) -> Result<(Launch, Passwords), EmbeddedError> {
+    let account = Account::choose(&options.data_dir)?;
+    let layout = Layout::create(&options.data_dir, account.as_ref())?;
+    let made_by = layout.made_by()?;
+    let installation = find(options.bin_dir.as_deref(), &layout.cluster(), made_by)?;
+    if let Some(account) = &account {
+        account.check_path(layout.folder()).await?;
+    }
+    for folder in [layout.unfinished_cluster(), layout.cluster()] {
+        strays::end(&folder, STRAY_PATIENCE).await?;
+    }
+    let passwords = Passwords::of(&layout, made_by.is_none())?;
+    if made_by.is_none() {
+        cluster::create(&layout, &installation, account.as_ref(), &passwords.owner).await?;
+    }
+    let launch = Launch {
+        port: port::choose(options.port, &layout.port())?,
+        socket_folder: layout.create_socket_folder(account.as_ref()),
+        layout,
+        installation,
+        account,
+    };
+    Ok((launch, passwords))
 }
 
 async fn start_on_a_free_port(launch: &mut Launch, configured: u16) -> Result<Server, EmbeddedError> {

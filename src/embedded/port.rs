@@ -6,7 +6,7 @@ use std::path::Path;
 use tracing::warn;
 
 use super::error::{During, EmbeddedError};
-use super::layout::write_whole;
+use crate::private::write_whole;
 
 /// Below the range from which systems take the ports of outgoing connections, so that a kept one stays free.
 const RANGE: std::ops::Range<u16> = 20_000..30_000;

@@ -89,7 +89,7 @@ pub fn render(machine: &Machine, compression: Compression) -> String {
 
 fn sizes(machine: &Machine) -> [(&'static str, String); 6] {
     let mib = |bytes: u64| format!("{}MB", bytes / MIB);
-    let max_wal = (machine.free_disk / 16).clamp(256 * MIB, 4 * GIB);
+    let max_wal = (machine.free_disk / 16).clamp(128 * MIB, 4 * GIB);
     [
         (
             "shared_buffers",
@@ -158,8 +158,8 @@ mod tests {
         let at = |memory, free_disk| render(&Machine { memory, free_disk }, Compression::Lz4);
         let small = at(512 * MIB, GIB);
         assert_eq!(value(&small, "shared_buffers"), "64MB");
-        assert_eq!(value(&small, "max_wal_size"), "256MB");
-        assert_eq!(value(&small, "min_wal_size"), "64MB");
+        assert_eq!(value(&small, "max_wal_size"), "128MB");
+        assert_eq!(value(&small, "min_wal_size"), "32MB");
         let medium = at(8 * GIB, 32 * GIB);
         assert_eq!(value(&medium, "shared_buffers"), "1024MB");
         assert_eq!(value(&medium, "max_wal_size"), "2048MB");

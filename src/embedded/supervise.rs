@@ -77,10 +77,12 @@ impl EmbeddedPostgres {
                     self.health.recover(HEALTH_PART);
                     return server;
                 }
-                Err(reason) => {
-                    error!(%reason, "PostgreSQL does not come back, trying again");
-                    self.health
-                        .fail(HEALTH_PART, format!("PostgreSQL does not start: {reason}"));
+                Err(error) => {
+                    let message = error.to_string();
+                    // The hint after the blank line is for a person at a terminal.
+                    let reason = message.split("\n\n").next().unwrap_or_default();
+                    error!(reason, "PostgreSQL does not come back, trying again");
+                    self.health.fail(HEALTH_PART, reason);
                 }
             }
         }

@@ -1,87 +1,123 @@
 //! A request's body: one event, or a batch with defaults for all of its events.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::redact::members;
+use super::redact::each_member;
 use super::{Defaults, Reject, RejectCode, scan_object};
 
 /// A body taken apart; its events are not looked at yet.
 #[derive(Debug)]
 pub struct Batch<'a> {
+    /// The events, up to as many as were asked for.
     pub events: Vec<&'a str>,
+    /// How many there are; more than `events` holds where they are too many.
+    pub total: usize,
     pub defaults: Defaults<'a>,
 }
 
 /// The envelope's members. Unknown ones are ignored; of a repeated one the last counts.
 #[derive(Default)]
 struct Envelope<'a> {
-    batch: Option<&'a RawValue>,
-    context: Option<&'a RawValue>,
-    integrations: Option<&'a RawValue>,
-    sent_at: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
+    batch: Option<&'a str>,
+    context: Option<&'a str>,
+    integrations: Option<&'a str>,
+    sent_at: Option<&'a str>,
+    timestamp: Option<&'a str>,
 }
 
 /// Takes a batch apart: `{"batch": [event, …], "context": …, "integrations": …, "sentAt": …, "timestamp": …}`.
+/// Keeps at most `max` events, so that memory does not grow with their number.
 ///
 /// # Errors
 /// Faults that concern the body as a whole.
-pub fn parse_batch(body: &str) -> Result<Batch<'_>, Reject> {
+pub fn parse_batch(body: &str, max: usize) -> Result<Batch<'_>, Reject> {
     let envelope = read_envelope(body)?;
-    let missing = || {
-        Reject::at(
+    let Some((events, total)) = envelope.batch.and_then(|list| read_events(list, max)) else {
+        return Err(Reject::at(
             RejectCode::MissingBatch,
             "/batch",
             "a batch has its events in a list `batch`",
-        )
+        ));
     };
-    let list = envelope.batch.ok_or_else(missing)?;
-    let events: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|_| missing())?;
-    if events.is_empty() {
+    if total == 0 {
         return Err(Reject::at(
             RejectCode::EmptyBatch,
             "/batch",
             "the batch has no events",
         ));
     }
-    let context = match envelope.context.map(RawValue::get).filter(|raw| *raw != "null") {
-        Some(raw) => Some(scanned_context(raw)?),
-        None => None,
-    };
-    let integrations = envelope.integrations.map(RawValue::get);
+    let is_given = |raw: &&str| *raw != "null";
     Ok(Batch {
-        events: events.into_iter().map(RawValue::get).collect(),
+        events,
+        total,
         defaults: Defaults {
-            context,
-            integrations: integrations.filter(|raw| scan_object(raw, |_, _, _| ()).is_ok()),
-            sent_at: envelope.sent_at.map(RawValue::get),
-            timestamp: envelope.timestamp.map(RawValue::get).filter(|raw| *raw != "null"),
+            context: envelope
+                .context
+                .filter(is_given)
+                .map(scanned_context)
+                .transpose()?,
+            integrations: envelope.integrations.filter(|raw| fits_into_context(raw)),
+            sent_at: envelope.sent_at,
+            timestamp: envelope.timestamp.filter(is_given),
         },
     })
 }
 
+/// Whether an object can become a member of the context, one level deeper than it stands here.
+fn fits_into_context(raw: &str) -> bool {
+    raw.starts_with('{') && scan_object(&format!("{{\"integrations\":{raw}}}"), |_, _, _| ()).is_ok()
+}
+
 fn read_envelope(body: &str) -> Result<Envelope<'_>, Reject> {
-    let Some(members) = members(body) else {
-        return Err(match serde_json::from_str::<serde::de::IgnoredAny>(body) {
-            Err(error) => Reject::whole(RejectCode::MalformedJson, error.to_string()),
-            Ok(_) => Reject::whole(RejectCode::NotAnObject, "a body is a JSON object"),
-        });
-    };
     let mut envelope = Envelope::default();
-    for (name, value) in members {
+    let read = each_member(body, |name, value| {
         let member = match name.as_str() {
             "batch" => &mut envelope.batch,
             "context" => &mut envelope.context,
             "integrations" => &mut envelope.integrations,
             "sentAt" => &mut envelope.sent_at,
             "timestamp" => &mut envelope.timestamp,
-            _ => continue,
+            _ => return,
         };
         *member = Some(value);
+    });
+    if read.is_none() {
+        scan_object(body, |_, _, _| ())?;
+        return Err(Reject::whole(RejectCode::NotAnObject, "a body is a JSON object"));
     }
     Ok(envelope)
+}
+
+/// The first `max` items of a list, and how many there are.
+fn read_events(list: &str, max: usize) -> Option<(Vec<&str>, usize)> {
+    struct Events(usize);
+
+    impl<'de> Visitor<'de> for Events {
+        type Value = (Vec<&'de str>, usize);
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of events")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let (mut events, mut total) = (Vec::new(), 0);
+            while let Some(event) = list.next_element::<&RawValue>()? {
+                total += 1;
+                if total <= self.0 {
+                    events.push(event.get());
+                }
+            }
+            Ok((events, total))
+        }
+    }
+
+    serde_json::Deserializer::from_str(list)
+        .deserialize_seq(Events(max))
+        .ok()
 }
 
 fn scanned_context(raw: &str) -> Result<&str, Reject> {
@@ -97,7 +133,9 @@ fn scanned_context(raw: &str) -> Result<&str, Reject> {
 
 /// Tells whether a body is a batch, for routes that take either.
 pub fn is_batch(body: &str) -> bool {
-    members(body).is_some_and(|members| members.iter().any(|(name, _)| name == "batch"))
+    let mut found = false;
+    let _ = each_member(body, |name, _| found |= name == "batch");
+    found
 }
 
 /// The member `writeKey` of a body, as browser SDKs send it; `None` where there is none.
@@ -112,11 +150,16 @@ pub fn message_id(raw: &str) -> Option<String> {
 }
 
 fn text_member(raw: &str, name: &str) -> Option<String> {
-    let members = members(raw)?;
-    let (_, value) = members.iter().rev().find(|(key, _)| key == name)?;
-    match serde_json::from_str::<serde_json::Value>(value.get()).ok()? {
+    let mut found = None;
+    each_member(raw, |key, value| {
+        if key == name {
+            found = Some(value);
+        }
+    })?;
+    let value = found?;
+    match serde_json::from_str::<serde_json::Value>(value).ok()? {
         serde_json::Value::String(text) => (!text.is_empty()).then_some(text),
-        serde_json::Value::Number(_) => Some(value.get().to_owned()),
+        serde_json::Value::Number(_) => Some(value.to_owned()),
         _ => None,
     }
 }

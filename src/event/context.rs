@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::decode::Scope;
 use super::redact::redact;
-use super::{JsonType, is_bot, scan_object, unescape};
+use super::{JsonType, Scope, is_bot, scan_object, unescape};
 use crate::config::IpPolicy;
 
 /// What the event itself contributes, as JSON text.

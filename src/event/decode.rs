@@ -1,80 +1,21 @@
 //! One event: a client's JSON text in, a validated [`Event`] or a [`Reject`] out.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::context::{self, Parts};
+use super::context::{self, Parts, Rebuilt};
+use super::field::{Field, Fields, inner, object, only_object, text, wrong_type};
 use super::redact::redact;
 use super::skew;
 use super::{
-    Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, event_id_for, is_placeholder,
-    new_event_id, scan_object, unescape, wire,
+    Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, Scope, event_id_for, is_placeholder,
+    new_event_id, unescape, wire,
 };
-use crate::config::{self, IpPolicy};
 
-/// The longest id or name, in bytes.
-pub const MAX_TEXT: usize = 512;
-
-/// What the operator decided about events.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The longest JSON text of one event.
-    pub max_event: usize,
-    pub ip: IpPolicy,
-    /// Members of properties and traits that are taken out.
-    pub redact: Vec<String>,
-    /// The earliest time that is believed.
-    pub backdate_from: Timestamp,
-}
-
-impl Policy {
-    /// What the configuration says.
-    pub fn new(ingest: &config::Ingest) -> Self {
-        Self {
-            max_event: usize::try_from(ingest.max_event.as_u64()).unwrap_or(usize::MAX),
-            ip: ingest.ip,
-            redact: ingest.redact.clone(),
-            backdate_from: ingest.backdate_from,
-        }
-    }
-}
-
-/// What a batch says for all of its events, as JSON text that was scanned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Defaults<'a> {
-    pub context: Option<&'a str>,
-    pub integrations: Option<&'a str>,
-    pub sent_at: Option<&'a str>,
-    pub timestamp: Option<&'a str>,
-}
-
-/// What the request tells about the client.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Client<'a> {
-    pub ip: Option<IpAddr>,
-    pub user_agent: Option<&'a str>,
-    /// Whether the browser sent `Sec-GPC: 1`.
-    pub gpc: bool,
-}
-
-/// Everything about an event that its own text does not say.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// Name of the write key.
-    pub source: &'a str,
-    pub trusted: bool,
-    /// The type that the route gives; without one the event's `type` does.
-    pub kind: Option<EventKind>,
-    /// [`Origin::Imported`] brings the rules of imports.
-    pub origin: Origin,
-    pub received_at: Timestamp,
-    pub defaults: Defaults<'a>,
-    pub client: Client<'a>,
-    pub policy: &'a Policy,
-}
+/// Older events of a back-dating source are history.
+const HISTORY_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A doubt about an event that did not cost it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,35 +51,11 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
     let fields = Fields::read(raw)?;
     let kind = kind(&fields, scope)?;
     let mut warnings = Vec::new();
-    let event_name = match kind {
-        EventKind::Track => Some(required_name(&fields)?),
-        _ => None,
-    };
-    let name = match kind {
-        EventKind::Page | EventKind::Screen => name(fields.name, "/name")?,
-        _ => None,
-    };
-    let user_id = id(fields.user_id, "/userId", &mut warnings)?;
-    let anonymous_id = id(fields.anonymous_id, "/anonymousId", &mut warnings)?;
-    if user_id.is_none() && anonymous_id.is_none() {
-        return Err(Reject::whole(
-            RejectCode::MissingIdentity,
-            "an event needs a userId or an anonymousId",
-        ));
-    }
+    let (event_name, name) = names(kind, &fields)?;
+    let (user_id, anonymous_id) = identity(&fields, &mut warnings)?;
     let times = times(&fields, scope, &mut warnings)?;
     let message_id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
-    let context = context::rebuild(
-        &Parts {
-            context: object(fields.context, "/context")?,
-            category: fields
-                .category
-                .filter(|_| name_has_category(kind))
-                .map(|(raw, _)| raw),
-            integrations: fields.integrations.and_then(only_object),
-        },
-        scope,
-    );
+    let context = rebuilt_context(kind, &fields, scope)?;
     let event = Event {
         v: wire::VERSION,
         event_id: event_id(message_id.as_deref(), scope),
@@ -158,62 +75,12 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         source: Cow::Borrowed(scope.source),
         trusted: scope.trusted,
         is_bot: context.is_bot,
-        origin: scope.origin,
+        origin: times.origin,
         properties: payload(fields.properties, "/properties", scope)?,
         traits: payload(fields.traits, "/traits", scope)?,
         context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
     };
     Ok(Decoded { event, warnings })
-}
-
-type Field<'a> = Option<(&'a str, JsonType)>;
-
-/// The members of an event that momsflow knows; of a repeated member the last, as in JavaScript and jsonb.
-#[derive(Default)]
-struct Fields<'a> {
-    kind: Field<'a>,
-    event: Field<'a>,
-    name: Field<'a>,
-    category: Field<'a>,
-    user_id: Field<'a>,
-    anonymous_id: Field<'a>,
-    group_id: Field<'a>,
-    previous_id: Field<'a>,
-    message_id: Field<'a>,
-    timestamp: Field<'a>,
-    sent_at: Field<'a>,
-    properties: Field<'a>,
-    traits: Field<'a>,
-    context: Field<'a>,
-    integrations: Field<'a>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(raw: &'a str) -> Result<Self, Reject> {
-        let mut fields = Self::default();
-        scan_object(raw, |key, value, json_type| {
-            let field = match unescape(key).as_ref() {
-                "type" => &mut fields.kind,
-                "event" => &mut fields.event,
-                "name" => &mut fields.name,
-                "category" => &mut fields.category,
-                "userId" => &mut fields.user_id,
-                "anonymousId" => &mut fields.anonymous_id,
-                "groupId" => &mut fields.group_id,
-                "previousId" => &mut fields.previous_id,
-                "messageId" => &mut fields.message_id,
-                "timestamp" => &mut fields.timestamp,
-                "sentAt" => &mut fields.sent_at,
-                "properties" => &mut fields.properties,
-                "traits" => &mut fields.traits,
-                "context" => &mut fields.context,
-                "integrations" => &mut fields.integrations,
-                _ => return,
-            };
-            *field = (json_type != JsonType::Null).then_some((value, json_type));
-        })?;
-        Ok(fields)
-    }
 }
 
 fn kind(fields: &Fields<'_>, scope: &Scope<'_>) -> Result<EventKind, Reject> {
@@ -240,9 +107,45 @@ fn kind(fields: &Fields<'_>, scope: &Scope<'_>) -> Result<EventKind, Reject> {
     })
 }
 
-fn required_name<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, Reject> {
-    name(fields.event, "/event")?
-        .ok_or_else(|| Reject::at(RejectCode::MissingName, "/event", "a track event needs a name"))
+type Texts<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+/// The name of a track event, which it must have, and the name of a page or screen.
+fn names<'a>(kind: EventKind, fields: &Fields<'a>) -> Result<Texts<'a>, Reject> {
+    match kind {
+        EventKind::Track => match name(fields.event, "/event")? {
+            Some(event) => Ok((Some(event), None)),
+            None => Err(Reject::at(
+                RejectCode::MissingName,
+                "/event",
+                "a track event needs a name",
+            )),
+        },
+        EventKind::Page | EventKind::Screen => Ok((None, name(fields.name, "/name")?)),
+        EventKind::Identify | EventKind::Group | EventKind::Alias => Ok((None, None)),
+    }
+}
+
+/// userId and anonymousId, one of which must be there.
+fn identity<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Texts<'a>, Reject> {
+    let user_id = id(fields.user_id, "/userId", warnings)?;
+    let anonymous_id = id(fields.anonymous_id, "/anonymousId", warnings)?;
+    if user_id.is_none() && anonymous_id.is_none() {
+        return Err(Reject::whole(
+            RejectCode::MissingIdentity,
+            "an event needs a userId or an anonymousId",
+        ));
+    }
+    Ok((user_id, anonymous_id))
+}
+
+fn rebuilt_context(kind: EventKind, fields: &Fields<'_>, scope: &Scope<'_>) -> Result<Rebuilt, Reject> {
+    let has_category = matches!(kind, EventKind::Page | EventKind::Screen);
+    let parts = Parts {
+        context: object(fields.context, "/context")?,
+        category: fields.category.filter(|_| has_category).map(|(raw, _)| raw),
+        integrations: fields.integrations.and_then(only_object),
+    };
+    Ok(context::rebuild(&parts, scope))
 }
 
 fn name<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<Cow<'a, str>>, Reject> {
@@ -266,40 +169,6 @@ fn id<'a>(
     Ok(id)
 }
 
-/// Reads a short text; a number becomes its text, and an empty text is none.
-fn text<'a>(
-    field: Field<'a>,
-    pointer: &'static str,
-    too_long: RejectCode,
-) -> Result<Option<Cow<'a, str>>, Reject> {
-    let text = match field {
-        None => return Ok(None),
-        Some((raw, JsonType::String)) => unescape(inner(raw)),
-        Some((raw, JsonType::Number)) => Cow::Borrowed(raw),
-        Some((_, other)) => return Err(wrong_type(pointer, other, "a string or a number")),
-    };
-    if text.len() > MAX_TEXT {
-        return Err(Reject::at(
-            too_long,
-            pointer,
-            format!("{} bytes, at most {MAX_TEXT} are taken", text.len()),
-        ));
-    }
-    Ok((!text.is_empty()).then_some(text))
-}
-
-fn object<'a>(field: Field<'a>, pointer: &'static str) -> Result<Option<&'a str>, Reject> {
-    match field {
-        None => Ok(None),
-        Some((raw, JsonType::Object)) => Ok(Some(raw)),
-        Some((_, other)) => Err(wrong_type(pointer, other, "an object")),
-    }
-}
-
-fn only_object((raw, json_type): (&str, JsonType)) -> Option<&str> {
-    (json_type == JsonType::Object).then_some(raw)
-}
-
 fn payload<'a>(
     field: Field<'a>,
     pointer: &'static str,
@@ -307,10 +176,6 @@ fn payload<'a>(
 ) -> Result<Option<RawJson<'a>>, Reject> {
     let raw = object(field, pointer)?;
     Ok(raw.map(|raw| RawJson::Scanned(redact(raw, &scope.policy.redact))))
-}
-
-fn name_has_category(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Page | EventKind::Screen)
 }
 
 fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {
@@ -321,6 +186,7 @@ fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {
 }
 
 struct Times {
+    origin: Origin,
     received_at: Timestamp,
     occurred_at: Timestamp,
     original: Option<Timestamp>,
@@ -332,23 +198,37 @@ fn times(fields: &Fields<'_>, scope: &Scope<'_>, warnings: &mut Vec<Warning>) ->
     let sent_at = fields.sent_at.map(|(raw, _)| raw).or(scope.defaults.sent_at);
     let original = given.and_then(read_time);
     let sent_at = sent_at.and_then(read_time);
-    let (received_at, occurred_at) = if scope.origin == Origin::Imported {
-        let at = import_time(given, original, scope)?;
-        (at, at)
-    } else {
-        let corrected = original
-            .and_then(|at| skew::occurred_at(scope.received_at, sent_at, at, scope.policy.backdate_from));
-        if given.is_some() && corrected.is_none() {
-            warnings.push(Warning::UnusableTimestamp);
+    let live = |occurred_at| (scope.origin, scope.received_at, occurred_at);
+    let corrected =
+        original.and_then(|at| skew::occurred_at(scope.received_at, sent_at, at, scope.policy.backdate_from));
+    let (origin, received_at, occurred_at) = match (corrected, original) {
+        _ if scope.origin == Origin::Imported => {
+            let at = import_time(given, original, scope)?;
+            (Origin::Imported, at, at)
         }
-        (scope.received_at, corrected.unwrap_or(scope.received_at))
+        (Some(corrected), Some(at)) if is_history(corrected, at, scope) => (Origin::Imported, at, at),
+        (Some(corrected), _) => live(corrected),
+        (None, _) => {
+            if given.is_some() {
+                warnings.push(Warning::UnusableTimestamp);
+            }
+            live(scope.received_at)
+        }
     };
     Ok(Times {
+        origin,
         received_at,
         occurred_at,
         original,
         sent_at,
     })
+}
+
+/// Whether a back-dating source sends an old event by a route for new ones, as an SDK does that knows no other.
+/// The corrected time decides, so that a client whose clock is days behind sends no history.
+fn is_history(corrected: Timestamp, original: Timestamp, scope: &Scope<'_>) -> bool {
+    let is_old = scope.received_at.duration_since(corrected) > HISTORY_AGE;
+    scope.may_backdate && is_old && skew::is_within(original, scope.policy.backdate_from, scope.received_at)
 }
 
 fn import_time(given: Option<&str>, at: Option<Timestamp>, scope: &Scope<'_>) -> Result<Timestamp, Reject> {
@@ -374,17 +254,4 @@ fn import_time(given: Option<&str>, at: Option<Timestamp>, scope: &Scope<'_>) ->
 fn read_time(raw: &str) -> Option<Timestamp> {
     let between = raw.strip_prefix('"')?.strip_suffix('"')?;
     skew::parse(&unescape(between))
-}
-
-/// What stands between the quotes of a scanned string.
-fn inner(raw: &str) -> &str {
-    raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
-}
-
-fn wrong_type(pointer: &'static str, found: JsonType, wanted: &str) -> Reject {
-    Reject::at(
-        RejectCode::InvalidFieldType,
-        pointer,
-        format!("expected {wanted}, found {}", found.as_str()),
-    )
 }

@@ -4,6 +4,9 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::context::{parse_ip, truncate};
+use crate::config::IpPolicy;
+
 /// The objects of an event whose members are redacted by name; the last is where SDKs repeat the traits.
 const REDACTED: [&[&str]; 3] = [&["properties"], &["traits"], &["context", "traits"]];
 
@@ -12,13 +15,18 @@ pub(super) fn redact<'a>(raw: &'a str, names: &[String]) -> Cow<'a, str> {
     if names.is_empty() {
         return Cow::Borrowed(raw);
     }
-    match members(raw) {
-        Some(members) if members.iter().any(|(key, _)| names.contains(key)) => {
-            let kept = members.iter().filter(|(key, _)| !names.contains(key));
-            Cow::Owned(object(kept.map(|(key, value)| (key.as_str(), value.get()))))
-        }
-        _ => Cow::Borrowed(raw),
+    let mut has_named = false;
+    let _ = each_member(raw, |key, _| has_named |= names.contains(&key));
+    if !has_named {
+        return Cow::Borrowed(raw);
     }
+    let mut out = Object::new();
+    let _ = each_member(raw, |key, value| {
+        if !names.contains(&key) {
+            out.member(&key, value);
+        }
+    });
+    Cow::Owned(out.finish())
 }
 
 /// Takes the named members out of the properties and traits of a whole event or batch, as far as it can be
@@ -41,57 +49,98 @@ fn redact_below(raw: &str, path: &[&str], names: &[String]) -> Option<String> {
     if !raw.starts_with('{') {
         return Some(raw.to_owned());
     }
-    let members = members(raw)?;
-    let mut kept = Vec::with_capacity(members.len());
-    for (key, value) in &members {
-        let value = if key == step {
-            redact_below(value.get(), rest, names)?
+    let mut out = Object::new();
+    let mut readable = true;
+    each_member(raw, |key, value| {
+        if key == *step {
+            match redact_below(value, rest, names) {
+                Some(redacted) => out.member(&key, &redacted),
+                None => readable = false,
+            }
         } else {
-            value.get().to_owned()
-        };
-        kept.push((key.as_str(), value));
-    }
-    Some(object(kept.iter().map(|(key, value)| (*key, value.as_str()))))
-}
-
-fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut out = String::from("{");
-    for (key, value) in members {
-        if out.len() > 1 {
-            out.push(',');
+            out.member(&key, value);
         }
-        out.push_str(&serde_json::Value::from(key).to_string());
-        out.push(':');
-        out.push_str(value);
-    }
-    out.push('}');
-    out
+    })?;
+    readable.then(|| out.finish())
 }
 
-/// The members of an object in their order, with text that need not be storable.
-pub(super) fn members(raw: &str) -> Option<Vec<(String, &RawValue)>> {
-    struct Members;
+/// Cuts the address in the `context` of a whole event as `policy` says; what cannot be read stays as it is.
+pub(super) fn mask_ip(raw: &str, policy: IpPolicy) -> Cow<'_, str> {
+    if policy == IpPolicy::Full || !raw.contains("\"ip\"") {
+        return Cow::Borrowed(raw);
+    }
+    let masked = map_member(raw, "context", |context| {
+        map_member(context, "ip", |address| {
+            let address = serde_json::from_str::<&str>(address).ok().and_then(parse_ip);
+            match (policy, address) {
+                (IpPolicy::Truncate, Some(address)) => format!("\"{}\"", truncate(address)),
+                _ => "null".to_owned(),
+            }
+        })
+        .unwrap_or_else(|| context.to_owned())
+    });
+    masked.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
 
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+/// An object with one member's value changed. `None` where the text is no object.
+fn map_member(raw: &str, name: &str, change: impl Fn(&str) -> String) -> Option<String> {
+    let mut out = Object::new();
+    each_member(raw, |key, value| {
+        if key == name {
+            out.member(&key, &change(value));
+        } else {
+            out.member(&key, value);
+        }
+    })?;
+    Some(out.finish())
+}
+
+/// JSON text of an object in the making.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    fn member(&mut self, key: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&serde_json::Value::from(key).to_string());
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// Shows each member of an object, with its key's text and its value's JSON, which need not be storable.
+/// Holds none of them, so that memory does not grow with their number. `None` where the text is no object.
+pub(super) fn each_member<'a>(raw: &'a str, visit: impl FnMut(String, &'a str)) -> Option<()> {
+    struct Members<F>(F);
+
+    impl<'de, F: FnMut(String, &'de str)> Visitor<'de> for Members<F> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                (self.0)(key, value.get());
             }
-            Ok(members)
+            Ok(())
         }
     }
 
     let mut reader = serde_json::Deserializer::from_str(raw);
-    let members = reader.deserialize_map(Members).ok()?;
-    reader.end().ok()?;
-    Some(members)
+    reader.deserialize_map(Members(visit)).ok()?;
+    reader.end().ok()
 }
 
 #[cfg(test)]
@@ -116,5 +165,21 @@ mod tests {
             r#"{"traits":{},"context":{"traits":{"age":1}},"email":"kept"}"#
         );
         assert_eq!(redact_event(r#"{"traits":{"email":"a""#, &names), None);
+    }
+
+    #[test]
+    fn an_address_is_cut_wherever_the_event_can_be_read() {
+        let event = r#"{"event":"x","context":{"ip":"203.0.113.77","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
+        let cut = r#"{"event":"x","context":{"ip":"203.0.113.0","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
+        assert_eq!(mask_ip(event, IpPolicy::Truncate), cut);
+        assert_eq!(mask_ip(event, IpPolicy::Full), event);
+        assert_eq!(
+            mask_ip(r#"{"context":{"ip":7}}"#, IpPolicy::Truncate),
+            r#"{"context":{"ip":null}}"#
+        );
+        assert_eq!(
+            mask_ip(r#"{"context":{"ip""#, IpPolicy::Drop),
+            r#"{"context":{"ip""#
+        );
     }
 }

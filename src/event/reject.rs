@@ -7,17 +7,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::batch::{head, message_id};
 use super::context::truncate;
-use super::redact::redact_event;
+use super::redact::{mask_ip, redact_event};
 use super::{
     Client, Decoded, Defaults, EventKind, Origin, Payload, Policy, Reject, Rejection, Scope, decode,
     event_id_for, new_event_id, wire,
 };
 use crate::config::IpPolicy;
+use crate::private::hex;
 
 /// What is kept of a refused payload, in bytes; beyond it its head, its length and its hash.
 pub const MAX_KEPT: usize = 256 * 1024;
 /// The longest batch context that is kept beside each refused event.
 const MAX_KEPT_CONTEXT: usize = 16 * 1024;
+/// The longest of the other defaults.
+const MAX_KEPT_DEFAULT: usize = 1024;
 
 /// A [`Scope`] as a rejection keeps it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ struct KeptScope {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     gpc: bool,
+    may_backdate: bool,
 }
 
 impl KeptScope {
@@ -58,7 +62,7 @@ impl KeptScope {
                 )
             });
         let short = |text: Option<&str>| {
-            text.filter(|text| text.len() <= MAX_KEPT_CONTEXT)
+            text.filter(|text| text.len() <= MAX_KEPT_DEFAULT)
                 .map(str::to_owned)
         };
         Self {
@@ -74,6 +78,7 @@ impl KeptScope {
             },
             user_agent: short(scope.client.user_agent),
             gpc: scope.client.gpc,
+            may_backdate: scope.may_backdate,
         }
     }
 
@@ -116,7 +121,10 @@ pub fn rejection(payload: &[u8], scope: &Scope<'_>, reject: &Reject) -> Rejectio
 fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> Payload {
     match text {
         Some(text) => match redact_event(text, &policy.redact) {
-            Some(redacted) => Payload::Text(head(&redacted, MAX_KEPT).into_owned()),
+            Some(redacted) => {
+                let masked = mask_ip(&redacted, policy.ip);
+                Payload::Text(head(&masked, MAX_KEPT).into_owned())
+            }
             None => Payload::Text(String::new()),
         },
         None if policy.redact.is_empty() => {
@@ -124,10 +132,6 @@ fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> Payload 
         }
         None => Payload::Text(String::new()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why a dead letter could not be sent again.
@@ -165,6 +169,7 @@ pub fn replay(rejection: &Rejection, policy: &Policy) -> Result<Vec<u8>, ReplayE
         trusted: rejection.trusted,
         kind: kept.kind,
         origin,
+        may_backdate: kept.may_backdate,
         received_at: rejection.received_at,
         defaults: kept.defaults(),
         client: Client {

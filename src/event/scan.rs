@@ -1,37 +1,10 @@
 //! Reads JSON text once and refuses what PostgreSQL's jsonb cannot hold or read back.
 
-use std::borrow::Cow;
-
 use super::number;
-use super::{Reject, RejectCode};
+use super::{JsonType, Reject, RejectCode, unescape};
 
 /// How deep objects and arrays may nest below the scanned object.
 pub const MAX_NESTING: usize = 64;
-
-/// Type of a JSON value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum JsonType {
-    Null,
-    Boolean,
-    Number,
-    String,
-    Array,
-    Object,
-}
-
-impl JsonType {
-    /// The name that PostgreSQL's `jsonb_typeof` uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean => "boolean",
-            Self::Number => "number",
-            Self::String => "string",
-            Self::Array => "array",
-            Self::Object => "object",
-        }
-    }
-}
 
 /// Validates the text of a JSON object and shows each of its members to `visit`: the key as it is written
 /// between its quotes (see [`unescape`]), the value's text, and its type.
@@ -66,18 +39,6 @@ pub fn scan_object<'a>(
         Ok(()) => Err(malformed(raw)),
         Err(fault) if fault.code == RejectCode::MalformedJson => Err(malformed(raw)),
         Err(fault) => Err(fault.into_reject()),
-    }
-}
-
-/// The text of a JSON string or key, given without its quotes. Only for text that was scanned.
-pub fn unescape(between_quotes: &str) -> Cow<'_, str> {
-    if !between_quotes.contains('\\') {
-        return Cow::Borrowed(between_quotes);
-    }
-    // A lone surrogate is the one thing that serde_json refuses and the scanner may not have reached yet.
-    match serde_json::from_str::<String>(&format!("\"{between_quotes}\"")) {
-        Ok(text) => Cow::Owned(text),
-        Err(_) => Cow::Borrowed(between_quotes),
     }
 }
 

@@ -21,6 +21,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub struct Overloaded {
     /// Seconds until there is likely room, jittered so that clients do not come back together.
     pub retry_after: u64,
+    /// Whether one request asks for more than the whole budget, so that waiting does not help.
+    pub hopeless: bool,
 }
 
 /// Counts the bytes of the requests that are being worked on and refuses more than its limit.
@@ -106,6 +108,7 @@ impl Budget {
         let wait = (self.used() as f64 / self.rate()).clamp(1.0, LONGEST_WAIT);
         Overloaded {
             retry_after: rand::random_range(wait..=wait * 2.0).ceil() as u64,
+            hopeless: false,
         }
     }
 
@@ -134,7 +137,10 @@ impl Reservation {
     /// # Errors
     /// [`Overloaded`] where there is no room; what was taken before stays.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Overloaded> {
-        self.budget.take(bytes)?;
+        self.budget.take(bytes).map_err(|refused| Overloaded {
+            hopeless: self.bytes.saturating_add(bytes) > self.budget.limit,
+            ..refused
+        })?;
         self.bytes += bytes;
         Ok(())
     }
@@ -159,7 +165,8 @@ mod tests {
         first.grow(20).unwrap();
         let mut second = budget.reserve();
         let refused = second.grow(30).unwrap_err();
-        assert!((1..=60).contains(&refused.retry_after));
+        assert!((1..=60).contains(&refused.retry_after) && !refused.hopeless);
+        assert!(second.grow(101).unwrap_err().hopeless);
         assert!(budget.check(30).is_err() && budget.check(20).is_ok());
         assert_eq!(budget.used(), 80);
         drop(first);

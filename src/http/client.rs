@@ -8,6 +8,9 @@ use ipnet::IpNet;
 
 use crate::event;
 
+/// What is taken of a user agent; it is repeated in each event of a batch.
+const MAX_USER_AGENT: usize = 512;
+
 /// What a request tells about its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
@@ -27,7 +30,7 @@ impl Client {
                 .map(|peer| address(peer.ip(), &forwarded, trusted_proxies)),
             user_agent: text(USER_AGENT.as_str())
                 .filter(|agent| !agent.is_empty())
-                .map(str::to_owned),
+                .map(|agent| agent[..agent.floor_char_boundary(MAX_USER_AGENT)].to_owned()),
             gpc: text("sec-gpc") == Some("1"),
         }
     }

@@ -68,7 +68,14 @@ impl Gate {
         };
         let encoding = body::check_head(request, &limits, &self.budget)?;
         let mut reservation = self.budget.reserve();
-        let body = body::read(payload, encoding, &limits, &mut reservation).await?;
+        let body = body::read(
+            payload,
+            body::announced(request),
+            encoding,
+            &limits,
+            &mut reservation,
+        )
+        .await?;
         if source.is_none() {
             let key = event::body_text(&body).ok().and_then(event::write_key);
             source = Some(self.identify(request, &key.ok_or_else(missing_key)?)?);

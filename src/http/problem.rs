@@ -1,8 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 /// Why a request was refused as a whole: a stable word, listed in docs/http-api.md. An event's own faults
 /// have codes of [`crate::event::RejectCode`].
@@ -25,12 +24,11 @@ pub enum ProblemCode {
     NoEventAccepted,
     Overloaded,
     LogUnavailable,
-    Internal,
 }
 
 impl ProblemCode {
     /// Every code, for the documentation's test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::MissingKey,
         Self::UnknownKey,
         Self::OriginNotAllowed,
@@ -48,7 +46,6 @@ impl ProblemCode {
         Self::NoEventAccepted,
         Self::Overloaded,
         Self::LogUnavailable,
-        Self::Internal,
     ];
 
     /// The code in answers and metrics.
@@ -84,23 +81,18 @@ impl ProblemCode {
             Self::NoEventAccepted => ("no_event_accepted", 400, "No event was accepted"),
             Self::Overloaded => ("overloaded", 503, "Overloaded"),
             Self::LogUnavailable => ("log_unavailable", 503, "Events cannot be stored now"),
-            Self::Internal => ("internal", 500, "Internal error"),
         }
     }
 }
 
 /// A refusal as `application/problem+json` (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    #[serde(rename = "type")]
-    kind: String,
-    title: String,
+    code: &'static str,
     status: u16,
+    title: &'static str,
     detail: String,
-    code: String,
-    #[serde(flatten)]
-    extra: Map<String, Value>,
-    #[serde(skip)]
+    extra: Vec<(&'static str, Value)>,
     retry_after: Option<u64>,
 }
 
@@ -112,14 +104,13 @@ impl Problem {
     }
 
     /// A refusal with a code of another list, such as an event's fault.
-    pub fn custom(code: &str, status: u16, title: &str, detail: impl Into<String>) -> Self {
+    pub fn custom(code: &'static str, status: u16, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:momsflow:problem:{code}"),
-            title: title.to_owned(),
+            code,
             status,
+            title,
             detail: detail.into(),
-            code: code.to_owned(),
-            extra: Map::new(),
+            extra: Vec::new(),
             retry_after: None,
         }
     }
@@ -133,14 +124,29 @@ impl Problem {
 
     /// Adds a member to the body.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.extra.insert(name.to_owned(), value.into());
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.extra.push((name, value.into()));
         self
     }
 
     /// The stable code.
-    pub fn code(&self) -> &str {
-        &self.code
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body of the answer.
+    pub fn body(&self) -> Value {
+        let mut body = json!({
+            "type": format!("urn:momsflow:problem:{}", self.code),
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        });
+        for (name, value) in &self.extra {
+            body[name] = value.clone();
+        }
+        body
     }
 
     /// The answer to the client.
@@ -154,6 +160,6 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"momsflow\", Bearer"));
         }
-        response.body(serde_json::to_string(self).unwrap_or_default())
+        response.body(self.body().to_string())
     }
 }

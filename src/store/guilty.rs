@@ -21,7 +21,8 @@ pub struct Guilty {
     pub reason: String,
 }
 
-/// Bisects a batch by COPY under savepoints, in a transaction that is rolled back.
+/// Bisects a batch by COPY under savepoints, in a transaction that is rolled back. Stops when it has found more
+/// than `most`: there is no end to them then.
 ///
 /// # Errors
 /// Anything but a data error, such as an outage in the middle: to be tried again.
@@ -29,6 +30,7 @@ pub async fn find_guilty(
     client: &mut Client,
     lease: &Lease,
     batch: &Batch<'_>,
+    most: usize,
 ) -> Result<Vec<Guilty>, WriteError> {
     let mut transaction = client.transaction().await?;
     let destinations = hold_months(&transaction, &batch.months()).await?;
@@ -43,7 +45,9 @@ pub async fn find_guilty(
             )
         })
         .collect();
-    while let Some((month, rows)) = unchecked.pop() {
+    while let Some((month, rows)) = unchecked.pop()
+        && guilty.len() <= most
+    {
         let Some(destination) = destinations.get(&month) else {
             return Err(WriteError::MissingMonths(vec![month]));
         };

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Transaction};
 use tracing::info;
 
 use super::month::Month;
-use super::sqlstate::{Failure, failure_of};
+use super::sqlstate::is_lock_contention;
 use crate::retry::Backoff;
 
 /// How often a lock_timeout is tried again before the caller hears of it.
@@ -81,7 +81,7 @@ pub async fn ensure_month(
                 }
                 return Ok(());
             }
-            Err(error) if failure_of(&error) == Failure::Transient && backoff.attempts() < DDL_ATTEMPTS => {
+            Err(error) if is_lock_contention(&error) && backoff.attempts() < DDL_ATTEMPTS => {
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             Err(error) => return Err(error),

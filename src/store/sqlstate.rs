@@ -27,6 +27,12 @@ pub fn failure_of(error: &tokio_postgres::Error) -> Failure {
     }
 }
 
+/// Whether somebody else held a lock for too long, so that the same statement may work in a moment.
+pub fn is_lock_contention(error: &tokio_postgres::Error) -> bool {
+    let codes = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| codes.contains(code))
+}
+
 /// Whether there was no answer from the server: the connection broke, or could not be made.
 fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     let source = std::error::Error::source(error);

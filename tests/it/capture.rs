@@ -172,7 +172,7 @@ fn encoded(clock: &Clock, id: Uuid) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_arrive_once_with_every_column_and_count() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
     let ids: Vec<_> = (0..1000).map(|_| Uuid::new_v4()).collect();
     for chunk in ids.chunks(100) {
         bench
@@ -198,6 +198,9 @@ async fn events_arrive_once_with_every_column_and_count() {
         value(&bench.client, types).await,
         "content_id string, tags array, words number"
     );
+    bench.stop().await; // writes what the catalogue has counted last
+    let counts = "SELECT string_agg(DISTINCT events::text, ' ') FROM event_properties";
+    assert_eq!(value(&bench.client, counts).await, "1000");
     let stored: Timestamp = bench
         .client
         .query_one("SELECT received_at FROM events LIMIT 1", &[])

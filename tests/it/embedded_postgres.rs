@@ -135,11 +135,7 @@ async fn a_killed_postmaster_comes_back_under_supervision() {
         assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
     }
     assert!(busy.await.unwrap().is_err());
-    let began = Instant::now();
-    while health.faults().contains_key(HEALTH_PART) {
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", health.faults());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_until("it is healthy again", || health.faults().is_empty()).await;
 
     shutdown.cancel();
     supervisor.await.unwrap().unwrap();
@@ -148,6 +144,48 @@ async fn a_killed_postmaster_comes_back_under_supervision() {
         !data.postgres("cluster/postmaster.pid").exists(),
         "it was stopped cleanly"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_come_back_is_told_and_tried_until_it_can() {
+    let data = DataDir::new();
+    let options = data.options();
+    let health = options.health.clone();
+    let postgres = Arc::new(EmbeddedPostgres::start(options).await.unwrap());
+    let shutdown = CancellationToken::new();
+    let supervisor = tokio::spawn({
+        let (postgres, shutdown) = (postgres.clone(), shutdown.clone());
+        async move { postgres.supervise(shutdown).await }
+    });
+    let auto = data.postgres("cluster/postgresql.auto.conf");
+    let good = fs::read_to_string(&auto).unwrap();
+    fs::write(&auto, "shared_buffers = 'a lot'\n").unwrap();
+    kill(postgres.pid().unwrap());
+    wait_until("the health names the reason", || {
+        let faults = health.faults();
+        faults
+            .get(HEALTH_PART)
+            .is_some_and(|reason| reason.contains("shared_buffers"))
+    })
+    .await;
+
+    fs::write(&auto, good).unwrap();
+    wait_until("it serves again", || health.faults().is_empty()).await;
+    connect(&postgres.events_config()).await.unwrap();
+    shutdown.cancel();
+    supervisor.await.unwrap().unwrap();
+    assert_eq!(data.processes(), Vec::<i32>::new());
+}
+
+async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,11 +212,16 @@ async fn a_server_of_a_killed_run_is_stopped_and_a_new_one_takes_over() {
     kill(second.pid().unwrap());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!data.processes().is_empty(), "the busy backend lives on");
-    let third = data.start().await;
+    let _third = std::mem::ManuallyDrop::new(data.start().await);
     assert!(busy.await.unwrap().is_err());
-    let client = connect(&third.events_config()).await.unwrap();
+    // And once everything.
+    while let Some(pid) = data.processes().first() {
+        kill(*pid);
+    }
+    let fourth = data.start().await;
+    let client = connect(&fourth.events_config()).await.unwrap();
     assert_eq!(value(&client, "SELECT n FROM kept").await, "7");
-    third.stop().await.unwrap();
+    fourth.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

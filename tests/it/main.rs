@@ -1,10 +1,21 @@
 //! Integration tests, in one binary so that linking is paid once, against the real PostgreSQL.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::too_many_lines)] // tables of cases
 
 mod capture;
+mod cdnow;
+mod cli;
 mod embedded_postgres;
 mod event_log;
+mod http_answers;
+mod http_bodies;
+mod http_keys;
+mod http_support;
+mod http_transport;
+mod layering;
+mod lifecycle;
 mod log_contract;
 mod schema;
+mod serve;
 mod shared;
+mod soak;
 mod support;

@@ -57,9 +57,18 @@ impl DataDir {
         }
     }
 
+    /// Keeps the folder when this is dropped.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
+
     /// Every process whose working folder is in here.
     pub fn processes(&self) -> Vec<i32> {
-        let root = self.folder.path().canonicalize().unwrap();
+        // A watchdog may have removed it already.
+        let Ok(root) = self.folder.path().canonicalize() else {
+            return Vec::new();
+        };
         fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -206,15 +206,12 @@ fn from_csv(headers: &csv::StringRecord, record: &csv::StringRecord) -> Value {
     Value::Object(members)
 }
 
-/// A CSV cell as the JSON value that it looks like: numbers and booleans, all else text. A number with a leading
-/// zero is text (a postcode, an account), and so is one that would not come back as it was written.
+/// A CSV cell as the JSON value that it looks like: booleans and plain numbers, all else text. A number with a
+/// leading zero is text (a postcode, an account), and so is a long one, which not every reader keeps exactly.
 fn typed(cell: &str) -> Value {
-    match serde_json::from_str::<Value>(cell) {
+    match serde_json::from_str(cell) {
         Ok(value @ Value::Bool(_)) => value,
-        Ok(value @ Value::Number(_)) if value.to_string() == cell => value,
-        Ok(Value::Number(_)) if is_plain_decimal(cell) => {
-            serde_json::from_str(cell).unwrap_or_else(|_| Value::from(cell))
-        }
+        Ok(value @ Value::Number(_)) if is_plain_decimal(cell) => value,
         _ => Value::from(cell),
     }
 }

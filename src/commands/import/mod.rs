@@ -19,7 +19,7 @@ use self::progress::Progress;
 use super::output::{self, printable};
 use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::control::client::{Client as Control, ControlError};
 use crate::control::message::{ImportReply, Status};
 use crate::event::EventKind;
@@ -109,6 +109,7 @@ async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) ->
 /// Waits until capture has stored everything that the log holds by now.
 async fn settle(control: &Control) -> anyhow::Result<()> {
     let target: Status = control.get("/status").await?;
+    let captures_here = target.roles.contains(&Role::Capture);
     loop {
         let status: Status = control.get("/status").await?;
         let pending = target
@@ -117,9 +118,10 @@ async fn settle(control: &Control) -> anyhow::Result<()> {
             .iter()
             .zip(&status.log.partitions)
             .any(|(target, now)| {
+                // Where capture has only begun to start, it does not say yet how far it is.
                 now.capture
                     .as_ref()
-                    .is_some_and(|capture| capture.next_offset < target.end)
+                    .map_or(captures_here, |capture| capture.next_offset < target.end)
             });
         if !pending {
             return Ok(());

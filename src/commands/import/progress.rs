@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::private::{hex, write_whole};
+
 /// How far an import came; kept beside the data, so that a repeated command goes on.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Progress {
@@ -46,19 +48,14 @@ impl Progress {
         })
     }
 
-    /// Writes it apart and renames it, so that a kill leaves the old or the new.
+    /// Keeps it: a kill leaves the old or the new.
     pub(super) fn save(&self) -> anyhow::Result<()> {
-        let draft = self.path.with_extension("new");
-        std::fs::write(&draft, serde_json::to_vec(self)?)?;
-        Ok(std::fs::rename(&draft, &self.path)?)
+        Ok(write_whole(&self.path, &serde_json::to_string(self)?)?)
     }
 }
 
 fn hash(file: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(file)?, &mut hasher)?;
-    Ok(hasher.finalize()[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&hasher.finalize()[..12]))
 }

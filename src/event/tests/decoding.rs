@@ -203,7 +203,7 @@ fn a_batch_gives_defaults_to_its_events() {
     let policy = policy();
     let body = r#"{"sentAt":"2026-11-24T06:00:05Z","timestamp":"2026-11-24T06:00:00Z","context":{"ip":"203.0.113.77","app":{"v":1},"x":1},
         "integrations":{"All":false},"batch":[{"type":"page","userId":"u","context":{"x":2}}]}"#;
-    let batch = parse_batch(body).unwrap();
+    let batch = parse_batch(body, 100).unwrap();
     let event = decode(
         batch.events[0],
         &Scope {
@@ -220,6 +220,33 @@ fn a_batch_gives_defaults_to_its_events() {
     assert_eq!(event.occurred_at, at("2026-11-24T05:59:55Z"));
 }
 
+/// What decoding accepts, the same scanner accepts again on the other side of the log.
+#[test]
+fn rebuilt_contexts_stay_within_the_limits() {
+    let policy = policy();
+    for levels in 60..66 {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        let body = format!(
+            r#"{{"context":{deep},"integrations":{deep},"batch":[{{"type":"page","userId":"u","category":{deep}}}]}}"#
+        );
+        let Ok(batch) = parse_batch(&body, 100) else {
+            assert!(levels > 64);
+            continue;
+        };
+        let scope = Scope {
+            defaults: batch.defaults,
+            ..scope(&policy)
+        };
+        match decode(batch.events[0], &scope) {
+            Ok(decoded) => {
+                let context = decoded.event.context.unwrap();
+                assert_eq!(scan_object(context.get(), |_, _, _| ()), Ok(()), "{levels}");
+            }
+            Err(reject) => assert_eq!(reject.code, RejectCode::NestingTooDeep),
+        }
+    }
+}
+
 #[test]
 fn bodies_that_are_no_batch_are_named() {
     use RejectCode::*;
@@ -229,6 +256,7 @@ fn bodies_that_are_no_batch_are_named() {
         ("{}", MissingBatch, "/batch"),
         (r#"{"batch":{}}"#, MissingBatch, "/batch"),
         (r#"{"batch":[]}"#, EmptyBatch, "/batch"),
+        (r#"{"\ud800":1,"batch":[1]}"#, LoneSurrogate, ""),
         (
             r#"{"batch":[1],"context":{"a":"\u0000"}}"#,
             NulCharacter,
@@ -236,7 +264,7 @@ fn bodies_that_are_no_batch_are_named() {
         ),
         (r#"{"batch":[1],"context":[]}"#, InvalidFieldType, "/context"),
     ] {
-        let reject = parse_batch(body).unwrap_err();
+        let reject = parse_batch(body, 100).unwrap_err();
         assert_eq!((reject.code, reject.pointer.as_str()), (code, pointer), "{body}");
     }
     assert_eq!(body_text(b"\xff").unwrap_err().code, InvalidUtf8);
@@ -267,6 +295,7 @@ fn a_dead_letter_is_replayed_as_ingest_would_have_taken_it() {
     let policy = policy();
     let batch = parse_batch(
         r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m","timestamp":"2026-11-24T06:00:00Z"}]}"#,
+        100,
     )
     .unwrap();
     let scope = Scope {
@@ -305,12 +334,17 @@ proptest! {
         let raw = Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()).to_string();
         let scope = Scope { trusted: false, kind: Some(EventKind::Page), ..scope(&policy) };
         let reject = match decode(&raw, &scope) {
-            Ok(_) => Reject::whole(RejectCode::MissingName, ""),
+            Ok(decoded) => {
+                let bytes = wire::encode_event(&decoded.event);
+                prop_assert_eq!(wire::decode(&bytes), Ok(wire::WireRecord::Event(Box::new(decoded.event))));
+                prop_assert_eq!(scan_object(std::str::from_utf8(&bytes).unwrap(), |_, _, _| ()), Ok(()));
+                Reject::whole(RejectCode::MissingName, "")
+            }
             Err(reject) => reject,
         };
         let kept = rejection(raw.as_bytes(), &scope, &reject);
         let _ = replay(&kept, &policy);
-        let _ = parse_batch(&raw);
+        let _ = parse_batch(&raw, 100);
     }
 
     #[test]
@@ -318,7 +352,7 @@ proptest! {
         let policy = policy();
         if let Ok(text) = body_text(&bytes) {
             let _ = decode(text, &scope(&policy));
-            let _ = parse_batch(text);
+            let _ = parse_batch(text, 100);
         }
         let _ = wire::decode(&bytes);
         let _ = wire::encode_rejection(&rejection(&bytes, &scope(&policy), &Reject::whole(RejectCode::InvalidUtf8, "")));

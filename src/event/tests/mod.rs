@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::too_many_lines)] // tables of cases
 
 mod decoding;
 mod scanning;
@@ -28,6 +28,7 @@ fn scope(policy: &Policy) -> Scope<'_> {
         trusted: true,
         kind: None,
         origin: Origin::Live,
+        may_backdate: false,
         received_at: at("2026-11-24T06:00:00Z"),
         defaults: Defaults::default(),
         client: Client::default(),

@@ -89,3 +89,59 @@ fn a_long_payload_is_cut_but_measured_whole() {
     assert_eq!(kept.payload_sha256.len(), 64);
     assert!(matches!(kept.payload, Payload::Text(text) if text.len() == MAX_KEPT));
 }
+
+/// The documentation's example is a record, and its tables name every member that is written.
+#[test]
+fn the_documentation_describes_the_record() {
+    let docs = include_str!("../../../docs/wire-format.md");
+    let example = docs
+        .split("```json")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    assert!(matches!(
+        wire::decode(example.trim().as_bytes()),
+        Ok(WireRecord::Event(_))
+    ));
+
+    let text = || Some(Cow::Borrowed("x"));
+    let raw = || Some(RawJson::Scanned(Cow::Borrowed("{}")));
+    let at = Timestamp::UNIX_EPOCH;
+    let event = Event {
+        v: wire::VERSION,
+        event_id: Uuid::nil(),
+        kind: EventKind::Track,
+        received_at: at,
+        accepted_at: at,
+        occurred_at: at,
+        original_timestamp: Some(at),
+        sent_at: Some(at),
+        event: text(),
+        name: text(),
+        user_id: text(),
+        anonymous_id: text(),
+        group_id: text(),
+        previous_id: text(),
+        message_id: text(),
+        source: Cow::Borrowed("web"),
+        trusted: true,
+        is_bot: false,
+        origin: Origin::Imported,
+        properties: raw(),
+        traits: raw(),
+        context: raw(),
+    };
+    let policy = policy();
+    let scope = scope(&policy);
+    let reject = Reject::whole(RejectCode::MissingIdentity, "none");
+    let rejection = rejection(b"{\"messageId\":\"m\"}", &scope, &reject);
+    for bytes in [wire::encode_event(&event), wire::encode_rejection(&rejection)] {
+        let record: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        for member in record.as_object().unwrap().keys() {
+            assert!(
+                docs.contains(&format!("`{member}`")),
+                "docs/wire-format.md does not name {member}"
+            );
+        }
+    }
+}

@@ -75,9 +75,15 @@ impl Catalog {
 
     /// The counts, if it is time to write them; they start again at zero.
     pub(super) fn take_due(&mut self) -> Vec<PropertyCount> {
-        if !self.has_news && self.written.elapsed() < WRITE_EVERY {
-            return Vec::new();
+        if self.has_news || self.written.elapsed() >= WRITE_EVERY {
+            self.take()
+        } else {
+            Vec::new()
         }
+    }
+
+    /// The counts; they start again at zero.
+    pub(super) fn take(&mut self) -> Vec<PropertyCount> {
         self.has_news = false;
         self.written = Instant::now();
         let mut counts: Vec<_> = self.names.values_mut().flat_map(Known::take).collect();

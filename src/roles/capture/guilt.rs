@@ -19,15 +19,14 @@ impl Allowance {
         self.0 = (self.0 + good as f64 * PER_GOOD_EVENT).min(MOST);
     }
 
-    /// Takes the cost of `guilty` events out of a batch of `all`, or refuses and takes nothing.
-    pub(super) fn spend(&mut self, guilty: usize, all: usize) -> bool {
-        let cost = guilty as f64;
-        let allowed = self.0.max(all as f64 * PER_GOOD_EVENT);
-        if cost > allowed {
-            return false;
-        }
-        self.0 = (self.0 - cost).max(0.0);
-        true
+    /// How many of a batch of `all` events may be guilty.
+    pub(super) fn left(&self, all: usize) -> usize {
+        self.0.max(all as f64 * PER_GOOD_EVENT) as usize
+    }
+
+    /// Takes the cost of guilty events.
+    pub(super) fn spend(&mut self, guilty: usize) {
+        self.0 = (self.0 - guilty as f64).max(0.0);
     }
 }
 
@@ -38,11 +37,13 @@ mod tests {
     #[test]
     fn a_few_pass_and_a_flood_does_not() {
         let mut allowance = Allowance::new();
-        assert!((0..10).all(|_| allowance.spend(1, 1)));
-        assert!(!allowance.spend(1, 1));
+        assert_eq!(allowance.left(1), 10);
+        allowance.spend(10);
+        assert_eq!(allowance.left(1), 0);
         allowance.earn(100);
-        assert!(allowance.spend(1, 1));
-        assert!(allowance.spend(50, 5_000));
-        assert!(!allowance.spend(101, 5_000));
+        assert_eq!(allowance.left(1), 1);
+        assert_eq!(allowance.left(5_000), 50);
+        allowance.earn(1_000_000);
+        assert_eq!(allowance.left(1), 100);
     }
 }

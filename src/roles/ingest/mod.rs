@@ -28,7 +28,7 @@ use crate::{config, event};
 pub use answer::{Answer, Refused};
 pub use prepare::Preview;
 pub use replay::ReplayFailure;
-pub use routes::{PATHS, routes};
+pub use routes::{paths, routes};
 
 use bucket::Buckets;
 use notice::Notices;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::append::Records;
 use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
 use crate::event::{
-    self, Batch, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire,
+    self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire,
 };
 use crate::http::Overloaded;
 use crate::telemetry::metric;
@@ -138,9 +138,9 @@ impl Ingest {
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
         mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>),
     ) -> Result<(), SubmitError> {
-        let batch = take_apart(body, submission.shape)
+        let batch = take_apart(body, submission.shape, self.max_batch)
             .map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
-        reserve(self.expansion(&batch, body.len())?)?;
+        reserve(self.expansion(&batch, body.len(), &submission.client)?)?;
         let scope = self.scope(submission, batch.defaults, self.clock.now());
         for (index, raw) in batch.events.iter().enumerate() {
             let outcome = event::decode(raw, &scope);
@@ -159,8 +159,8 @@ impl Ingest {
     }
 
     /// The bytes that a body's records will take, within what one request may.
-    fn expansion(&self, batch: &Batch<'_>, body: usize) -> Result<usize, SubmitError> {
-        let events = batch.events.len();
+    fn expansion(&self, batch: &Batch<'_>, body: usize, client: &Client<'_>) -> Result<usize, SubmitError> {
+        let events = batch.total;
         if events > self.max_batch {
             return Err(SubmitError::TooManyEvents(events, self.max_batch));
         }
@@ -170,7 +170,8 @@ impl Ingest {
         if context > 0 && repeated > self.max_expansion {
             return Err(SubmitError::TooMuchContext(repeated, self.max_expansion));
         }
-        Ok(repeated + events * RECORD_ROOM)
+        let record = RECORD_ROOM + client.user_agent.map_or(0, str::len);
+        Ok(repeated.saturating_add(events.saturating_mul(record)))
     }
 
     pub(super) fn scope<'a>(
@@ -191,6 +192,7 @@ impl Ingest {
                 Shape::Import if source.may_backdate => Origin::Imported,
                 _ => Origin::Live,
             },
+            may_backdate: source.may_backdate,
             received_at,
             defaults,
             client: submission.client,
@@ -199,13 +201,14 @@ impl Ingest {
     }
 }
 
-fn take_apart(body: &[u8], shape: Shape) -> Result<Batch<'_>, Reject> {
+fn take_apart(body: &[u8], shape: Shape, max: usize) -> Result<Batch<'_>, Reject> {
     let text = event::body_text(body)?;
     if let Shape::Batch | Shape::Import = shape {
-        return event::parse_batch(text);
+        return event::parse_batch(text, max);
     }
     Ok(Batch {
         events: vec![text.trim()],
+        total: 1,
         defaults: Defaults::default(),
     })
 }

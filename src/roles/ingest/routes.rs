@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::counter;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::settings::settings;
 use super::{Answer, Ingest, Preview, Refused, Shape, Submission, SubmitError};
@@ -47,11 +47,11 @@ const VALIDATE: &str = "/v1/validate";
 const LOG_RETRY: std::ops::RangeInclusive<u64> = 2..=8;
 
 /// Every path that ingest serves, with its method.
-pub const PATHS: fn() -> Vec<(&'static str, &'static str)> = || {
+pub fn paths() -> Vec<(&'static str, &'static str)> {
     let submit = SUBMIT.iter().map(|(path, _)| ("post", *path));
     let settings = SETTINGS.iter().map(|path| ("get", *path));
     submit.chain([("post", VALIDATE)]).chain(settings).collect()
-};
+}
 
 /// The handlers of ingest, for the public listener.
 pub fn routes(ingest: Arc<Ingest>) -> Routes {
@@ -160,22 +160,19 @@ fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
     if answer.accepted == 0 {
         return refuse(&none_accepted(answer, shape));
     }
-    let mut body = outcome(answer);
-    body.insert("success".to_owned(), true.into());
+    let mut body = json!({"success": true});
+    for (name, value) in outcome(answer) {
+        body[name] = value;
+    }
     HttpResponse::Ok().json(body)
 }
 
 /// The members that good and bad answers share.
-fn outcome(answer: &Answer) -> Map<String, Value> {
-    let mut members = Map::new();
-    members.insert("accepted".to_owned(), answer.accepted.into());
-    members.insert(
-        "rejected".to_owned(),
-        serde_json::to_value(&answer.rejected).unwrap_or_default(),
-    );
+fn outcome(answer: &Answer) -> Vec<(&'static str, Value)> {
+    let rejected = serde_json::to_value(&answer.rejected).unwrap_or_default();
+    let mut members = vec![("accepted", answer.accepted.into()), ("rejected", rejected)];
     if !answer.rejected.is_empty() {
-        let kept = answer.rejected.iter().all(|refused| refused.kept);
-        members.insert("kept".to_owned(), kept.into());
+        members.push(("kept", answer.rejected.iter().all(|refused| refused.kept).into()));
     }
     members
 }
@@ -191,7 +188,7 @@ fn none_accepted(answer: &Answer, shape: Shape) -> Problem {
     };
     outcome(answer)
         .into_iter()
-        .fold(problem, |problem, (name, value)| problem.with(&name, value))
+        .fold(problem, |problem, (name, value)| problem.with(name, value))
 }
 
 fn rejected_problem(code: RejectCode, detail: &str, pointer: &str) -> Problem {
@@ -229,6 +226,6 @@ fn problem_of(error: SubmitError) -> Problem {
 }
 
 fn refuse(problem: &Problem) -> HttpResponse {
-    counter!(metric::HTTP_REFUSED_TOTAL, "code" => problem.code().to_owned()).increment(1);
+    counter!(metric::HTTP_REFUSED_TOTAL, "code" => problem.code()).increment(1);
     problem.response()
 }

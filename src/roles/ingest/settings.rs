@@ -1,4 +1,4 @@
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, HOST};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -18,7 +18,12 @@ pub(super) async fn settings(
         return problem.response();
     }
     let connection = request.connection_info();
-    let (scheme, host) = (connection.scheme(), connection.host());
+    // Not X-Forwarded-Host, which anyone may send: a shared cache would hand it on to others.
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, CACHE))
         .json(json!({
@@ -26,7 +31,7 @@ pub(super) async fn settings(
                 "Segment.io": {
                     "apiKey": key.as_str(),
                     "apiHost": format!("{host}/v1"),
-                    "protocol": scheme,
+                    "protocol": connection.scheme(),
                     "unbundledIntegrations": [],
                     "addBundledMetadata": true,
                     "maybeBundledConfigIds": {},

@@ -1,6 +1,7 @@
 //! The worker of one log partition.
 
 mod ownership;
+mod patience;
 mod storing;
 mod trouble;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::patience::Patience;
 use self::trouble::Trouble;
 use super::catalog::Catalog;
 use super::guilt::Allowance;
@@ -77,7 +79,7 @@ impl Worker {
 
     /// Takes the lease and moves the partition for as long as all goes well.
     async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = self.take_lease().await? else {
+        let Some(mut owned) = self.patience().within(self.take_lease()).await? else {
             self.set_state(PartitionState::Standby, None);
             tokio::select! {
                 () = tokio::time::sleep(self.capture.config.lease / 3) => {}
@@ -85,49 +87,71 @@ impl Worker {
             }
             return Ok(());
         };
-        self.set_state(PartitionState::Running, None);
+        let moved = self.move_partition(&mut owned, token).await;
+        if moved.is_err() {
+            // Not back into the pool: it may hang, or be in the middle of a transaction.
+            drop(Client::take(owned.client));
+        }
+        moved
+    }
+
+    async fn move_partition(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
+        let max_bytes = self.capture.config.max_batch.as_u64() as usize;
+        let mut wait = Duration::ZERO;
+        let patience = self.patience();
         loop {
-            let wait = if token.is_cancelled() {
-                Duration::ZERO
-            } else {
-                owned.lease.ttl / 3
-            };
-            let max_bytes = self.capture.config.max_batch.as_u64() as usize;
             let fetch = self
                 .capture
                 .log
                 .fetch(self.partition, owned.next_offset, max_bytes, wait);
             let records = tokio::select! {
                 records = fetch => records,
-                () = token.cancelled(), if !wait.is_zero() => continue,
+                () = token.cancelled(), if !wait.is_zero() => {
+                    wait = Duration::ZERO;
+                    continue;
+                }
             };
             match records {
-                Ok(records) if records.is_empty() && token.is_cancelled() => {
-                    lease::give_up(&owned.client, &owned.lease).await?;
-                    return Ok(());
-                }
                 Ok(records) if records.is_empty() => {
-                    if !lease::renew(&owned.client, &owned.lease).await? {
+                    let kept = patience
+                        .within(async { Ok(lease::renew(&owned.client, &owned.lease).await?) })
+                        .await?;
+                    if !kept {
                         return Err(Trouble::Fenced);
                     }
+                    patience.within(self.store_counts(owned)).await?;
+                    if token.is_cancelled() {
+                        return patience
+                            .within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
+                            .await;
+                    }
                 }
-                Ok(records) => self.store(&mut owned, &records).await?,
+                Ok(records) => patience.within(self.store(owned, &records)).await?,
                 Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
-                    self.record_gap(&mut owned, range.earliest).await?;
+                    patience.within(self.record_gap(owned, range.earliest)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
-            self.show_lag(owned.next_offset).await;
+            // Only now PostgreSQL has shown that it works.
+            self.set_state(PartitionState::Running, None);
+            self.show_place(owned.next_offset).await;
+            wait = if token.is_cancelled() {
+                Duration::ZERO
+            } else {
+                owned.lease.ttl / 3
+            };
         }
     }
 
-    async fn show_lag(&self, next_offset: i64) {
+    async fn show_place(&self, next_offset: i64) {
         if let Ok(range) = self.capture.log.offsets(self.partition).await {
             let lag = (range.end - next_offset).max(0);
             gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string()).set(lag as f64);
-            self.capture
-                .status
-                .update(self.partition, |status| status.lag = lag);
+            self.capture.status.update(self.partition, |status| {
+                status.lag = lag;
+                // After a restart nothing else says it until something is stored.
+                status.next_offset = next_offset;
+            });
         }
     }
 
@@ -149,8 +173,17 @@ impl Worker {
         }
     }
 
+    /// Its name in the health of the process.
+    fn part(&self) -> String {
+        format!("capture of partition {}", self.partition)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.capture.health.clone(), self.part())
+    }
+
     fn set_state(&self, state: PartitionState, reason: Option<&String>) {
-        let part = format!("capture of partition {}", self.partition);
+        let part = self.part();
         match reason {
             Some(reason) => self.capture.health.fail(&part, reason.as_str()),
             None => self.capture.health.recover(&part),

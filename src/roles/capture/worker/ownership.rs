@@ -10,7 +10,7 @@ use crate::store::lease::{self, Acquired, Position};
 
 impl Worker {
     /// Takes the partition's lease; `None` while somebody else holds it.
-    pub(super) async fn take_lease(&mut self) -> Result<Option<Owned>, Trouble> {
+    pub(super) async fn take_lease(&self) -> Result<Option<Owned>, Trouble> {
         let capture = &self.capture;
         let mut client = capture
             .pool

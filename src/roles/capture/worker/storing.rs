@@ -1,7 +1,6 @@
 //! Writing a fetch to PostgreSQL, whatever stands in its way.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -22,8 +21,6 @@ use crate::telemetry::metric;
 
 /// For so many batches after a duplicate every id is looked up before COPY.
 const PROBE_BATCHES: u32 = 20;
-/// An answer of PostgreSQL that takes longer than this is no answer: the connection is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Worker {
     /// Writes fetched records; on return they are all accounted for.
@@ -45,17 +42,8 @@ impl Worker {
                 Dedupe::Roaming
             };
             let now = self.capture.clock.now();
-            let written = write(
-                &mut owned.client,
-                &owned.lease,
-                &batch,
-                dedupe,
-                &mut self.names,
-                now,
-            );
-            let written = tokio::time::timeout(WRITE_TIMEOUT, written)
-                .await
-                .map_err(|_| Trouble::Transient("PostgreSQL did not answer in time".to_owned()))?;
+            let (lease, names) = (&owned.lease, &mut self.names);
+            let written = write(&mut owned.client, lease, &batch, dedupe, names, now).await;
             match written {
                 Ok(tally) => break tally,
                 Err(error) => self.mend(owned, records, &mut batch, error).await?,
@@ -101,19 +89,21 @@ impl Worker {
         batch: &mut Batch<'_>,
         error: &tokio_postgres::Error,
     ) -> Result<(), Trouble> {
-        let guilty = match find_guilty(&mut owned.client, &owned.lease, batch).await {
+        let most = self.allowance.left(records.len());
+        let guilty = match find_guilty(&mut owned.client, &owned.lease, batch, most).await {
             Ok(guilty) => guilty,
             Err(WriteError::Database(error)) => return Err(error.into()),
             Err(other) => return Err(Trouble::Transient(other.to_string())),
         };
-        if guilty.is_empty() || !self.allowance.spend(guilty.len(), records.len()) {
+        if guilty.is_empty() || guilty.len() > most {
             return Err(Trouble::Paused(format!(
-                "PostgreSQL refuses {} of {} events, too many to be the events' fault: {}",
+                "PostgreSQL refuses {} of {} events or more, too many to be the events' fault: {}",
                 guilty.len(),
                 records.len(),
                 describe(error)
             )));
         }
+        self.allowance.spend(guilty.len());
         let mut reasons: HashMap<i64, _> = guilty.into_iter().map(|guilty| (guilty.offset, guilty)).collect();
         batch.rows.retain(|row| !reasons.contains_key(&row.offset));
         for record in records {
@@ -136,6 +126,20 @@ impl Worker {
         Ok(())
     }
 
+    /// Writes what the catalogue has counted, when there is nothing else to do.
+    pub(super) async fn store_counts(&mut self, owned: &mut Owned) -> Result<(), Trouble> {
+        let batch = Batch {
+            from: owned.next_offset,
+            to: owned.next_offset,
+            properties: self.catalog.take(),
+            ..Batch::default()
+        };
+        if batch.properties.is_empty() {
+            return Ok(());
+        }
+        self.write_books(owned, &batch).await
+    }
+
     /// Offsets that the log no longer has are counted, and said loudly.
     pub(super) async fn record_gap(&mut self, owned: &mut Owned, earliest: i64) -> Result<(), Trouble> {
         error!(
@@ -153,20 +157,17 @@ impl Worker {
             gap: earliest - from,
             ..Batch::default()
         };
-        match write(
-            &mut owned.client,
-            &owned.lease,
-            &batch,
-            Dedupe::Roaming,
-            &mut self.names,
-            now,
-        )
-        .await
-        {
-            Ok(_) => {
-                owned.next_offset = earliest;
-                Ok(())
-            }
+        self.write_books(owned, &batch).await?;
+        owned.next_offset = earliest;
+        Ok(())
+    }
+
+    /// Writes a batch without rows.
+    async fn write_books(&mut self, owned: &mut Owned, batch: &Batch<'_>) -> Result<(), Trouble> {
+        let now = self.capture.clock.now();
+        let (lease, names) = (&owned.lease, &mut self.names);
+        match write(&mut owned.client, lease, batch, Dedupe::Roaming, names, now).await {
+            Ok(_) => Ok(()),
             Err(WriteError::Fenced) => Err(Trouble::Fenced),
             Err(WriteError::Database(error)) => Err(error.into()),
             Err(other) => Err(Trouble::Transient(other.to_string())),

@@ -1,0 +1,95 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use deadpool_postgres::Pool;
+use jiff::Timestamp;
+
+use super::databases::Databases;
+use super::stages::Stages;
+use crate::broker::EventLog;
+use crate::broker::embedded::EmbeddedLog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::server::Control;
+use crate::data_dir::DataDir;
+use crate::event::Policy;
+use crate::lifecycle::Health;
+use crate::roles::{capture, ingest};
+use crate::store::pool;
+
+/// Connections to PostgreSQL beside those of capture's partitions.
+const SPARE_CONNECTIONS: usize = 4;
+
+/// What has to be there before a role can start.
+pub(super) struct Parts {
+    pub(super) databases: Databases,
+    pub(super) log: Arc<EmbeddedLog>,
+    pub(super) shared: Shared,
+}
+
+/// What the roles and the control socket share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) started_at: Timestamp,
+    pub(super) health: Health,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) pool: Pool,
+    pub(super) capture: capture::Status,
+}
+
+impl Parts {
+    /// Starts PostgreSQL, where it is the embedded one, and opens the log.
+    pub(super) async fn open(
+        stages: &mut Stages,
+        config: Config,
+        data_dir: &DataDir,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let started_at = clock.now();
+        let health = Health::default();
+        let databases = Databases::open(&config, data_dir.path(), &health, stages).await?;
+        let folder = data_dir.path().join("event-log");
+        let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
+        let connections = log.partitions() as usize + SPARE_CONNECTIONS;
+        let shared = Shared {
+            pool: pool::connect(databases.events.clone(), connections),
+            config,
+            clock,
+            started_at,
+            health,
+            log: log.clone(),
+            capture: capture::Status::default(),
+        };
+        Ok(Self {
+            databases,
+            log,
+            shared,
+        })
+    }
+}
+
+impl Shared {
+    /// What subcommands may see and do.
+    pub(super) fn control(
+        &self,
+        ingest: Arc<ingest::Ingest>,
+        http: Option<SocketAddr>,
+        event_store: String,
+    ) -> Control {
+        Control {
+            started_at: self.started_at,
+            roles: self.config.roles.clone(),
+            http,
+            admin: OnceLock::new(),
+            health: self.health.clone(),
+            log: self.log.clone(),
+            capture: self.capture.clone(),
+            ingest,
+            policy: Policy::new(&self.config.ingest),
+            pool: self.pool.clone(),
+            clock: self.clock.clone(),
+            event_store,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Files and folders that only their owner may read, whole or not at all, and Unix sockets whose path fits.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// The longest path that a Unix socket's address holds: 107 bytes on Linux, 103 elsewhere.
+const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// A user that shall own a folder instead of the one that runs this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Makes a folder for a Unix socket of this process: `preferred`, or a short one where the path of a socket with
+/// this name would be too long. `None`: neither can be had.
+pub fn make_socket_folder(preferred: &Path, socket_name: &str) -> Option<PathBuf> {
+    make_socket_folder_for(preferred, socket_name.len() + 1, None)
+}
+
+/// Finds the socket for which [`make_socket_folder`] made the folder, in another process.
+pub fn find_socket(preferred: &Path, socket_name: &str) -> Option<PathBuf> {
+    socket_folders(preferred, socket_name.len() + 1)
+        .into_iter()
+        .map(|folder| folder.join(socket_name))
+        .find(|socket| socket.exists())
+}
+
+/// As [`make_socket_folder`], for a name of `name_length` bytes, its slash included, and for another user.
+pub fn make_socket_folder_for(preferred: &Path, name_length: usize, owner: Option<Owner>) -> Option<PathBuf> {
+    socket_folders(preferred, name_length)
+        .into_iter()
+        .find(|folder| private_folder(folder, owner).is_ok())
+}
+
+/// The folders where a Unix socket may stand, best first: `preferred` if a name of `name_length` bytes (its slash
+/// included) fits behind it, then short ones that are named after it.
+fn socket_folders(preferred: &Path, name_length: usize) -> Vec<PathBuf> {
+    let digest = Sha256::digest(preferred.as_os_str().as_encoded_bytes());
+    let name = format!("momsflow-{}", hex(&digest[..6]));
+    let run = rustix::process::geteuid()
+        .is_root()
+        .then(|| PathBuf::from("/run"));
+    let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    std::iter::once(preferred.to_owned())
+        .chain(
+            [run, user, Some("/tmp".into())]
+                .into_iter()
+                .flatten()
+                .map(|at| at.join(&name)),
+        )
+        .filter(|folder| folder.as_os_str().len() + name_length <= SOCKET_PATH_LIMIT)
+        .collect()
+}
+
+/// Makes a folder that only `owner` (or this process's user) and root can enter. One that exists must be theirs
+/// already: in /tmp anybody may have put it there.
+fn private_folder(folder: &Path, owner: Option<Owner>) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let uid = owner.map_or(own, |owner| owner.uid);
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {
+            if let Some(owner) = owner {
+                chown(folder, Some(owner.uid), Some(owner.gid))?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let metadata = fs::symlink_metadata(folder)?;
+            if !metadata.is_dir() || (metadata.uid() != uid && metadata.uid() != own) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            if let Some(owner) = owner {
+                chown(folder, Some(owner.uid), Some(owner.gid))?;
+            }
+            fs::set_permissions(folder, Permissions::from_mode(0o700))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file with mode 600 so that it is there whole, even after a loss of power, or not at all.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let _ = fs::remove_file(&unfinished);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    sync_folder(path.parent().unwrap_or(path))
+}
+
+/// Makes a rename in `folder` durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_short_path_keeps_its_socket_and_a_long_one_gets_a_stand_in() {
+        let short = Path::new("/srv/momsflow/postgres/socket");
+        assert_eq!(socket_folders(short, 15)[0], short);
+
+        let long = PathBuf::from(format!("/srv/{}/postgres/socket", "x".repeat(90)));
+        let folders = socket_folders(&long, 15);
+        assert!(!folders.contains(&long));
+        assert!(folders.iter().any(|folder| folder.starts_with("/tmp")));
+        assert_eq!(folders, socket_folders(&long, 15), "stays the same");
+    }
+
+    #[test]
+    fn another_process_finds_the_socket_wherever_it_had_to_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for preferred in [folder.path().join("near"), folder.path().join("far".repeat(40))] {
+            let made = make_socket_folder(&preferred, "admin.sock").unwrap();
+            assert_eq!(find_socket(&preferred, "admin.sock"), None);
+            let socket = made.join("admin.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert_eq!(find_socket(&preferred, "admin.sock"), Some(socket));
+            drop(listener);
+            fs::remove_dir_all(made).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_not_taken_for_the_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/tmp", &link).unwrap();
+        assert!(private_folder(&link, None).is_err());
+        private_folder(&folder.path().join("fine"), None).unwrap();
+    }
+}

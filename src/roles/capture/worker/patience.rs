@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Trouble;
+use crate::lifecycle::Health;
+
+/// After so long without an answer `/ready` says that there is none.
+const SLOW: Duration = Duration::from_secs(5);
+/// An answer that takes longer than this is none: the connection is given up.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Bounds conversations with a PostgreSQL that may stand still while its connections stay open.
+pub(super) struct Patience {
+    health: Health,
+    /// Whose health it is.
+    part: String,
+    slow: Duration,
+    longest: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(health: Health, part: String) -> Self {
+        Self {
+            health,
+            part,
+            slow: SLOW,
+            longest: LONGEST,
+        }
+    }
+
+    /// Waits for the end of a conversation. One that ends well after it was slow leaves it to the caller to say
+    /// that the part is healthy again.
+    pub(super) async fn within<T>(
+        &self,
+        conversation: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        tokio::pin!(conversation);
+        if let Ok(outcome) = timeout(self.slow, &mut conversation).await {
+            return outcome;
+        }
+        let reason = format!("PostgreSQL has not answered for {} s", self.slow.as_secs());
+        self.health.fail(&self.part, reason);
+        timeout(self.longest.saturating_sub(self.slow), conversation)
+            .await
+            .unwrap_or_else(|_| Err(Trouble::Transient("PostgreSQL did not answer in time".to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_told_before_it_is_given_up() {
+        let health = Health::default();
+        let patience = Patience {
+            slow: Duration::from_millis(50),
+            longest: Duration::from_millis(500),
+            ..Patience::new(health.clone(), "capture".to_owned())
+        };
+        assert!(patience.within(async { Ok(()) }).await.is_ok());
+        assert!(health.faults().is_empty());
+
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(())
+        };
+        assert!(patience.within(slow).await.is_ok());
+        assert!(health.faults()["capture"].contains("has not answered"));
+
+        let never = std::future::pending::<Result<(), Trouble>>();
+        assert!(patience.within(never).await.is_err());
+    }
+}

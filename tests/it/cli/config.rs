@@ -1,0 +1,181 @@
+use std::fs;
+use std::path::Path;
+
+use super::super::serve::run;
+use super::{alone, in_folder};
+
+/// Something wrong in every section.
+const BAD: &str = r#"
+roles = []
+timezone = "Mars/Olympus"
+tipo = 1
+
+[http]
+lisen = "127.0.0.1:1"
+listen = "127.0.0.1:8081"
+max_connections = 0
+max_body = "32 MiB"
+max_decompressed_body = "128 MiB"
+
+[ingest]
+max_event = "2 MB"
+
+[event_log]
+partitions = 0
+
+[capture]
+lease = "1s"
+max_batch = "1 KiB"
+
+[postgres]
+events_url = "postgres://momsflow:hush-hush@db:notaport/events"
+
+[log]
+level = "momsflow=loud"
+
+[[sources]]
+name = "Web Site"
+key = ""
+
+[[sources]]
+name = "app"
+key = "hush-hush"
+key_env = "APP_KEY"
+may_backdate = true
+
+[[sources]]
+name = "app"
+key_env = "APP_KEY"
+"#;
+
+#[tokio::test]
+async fn every_fault_is_told_at_once_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.toml"), BAD).unwrap();
+    for subcommand in ["serve", "check", "status"] {
+        let ran = run(in_folder(folder.path(), &[subcommand, "--config", "bad.toml"])).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("hush-hush"), "{}", ran.stderr);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!("config_with_every_fault", ran.stderr);
+        }
+    }
+    assert!(
+        !folder.path().join("momsflow-data").exists(),
+        "a bad config made something"
+    );
+}
+
+#[tokio::test]
+async fn a_config_that_cannot_be_read_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("toml", "[http"),
+        ("type", "http = 3"),
+        ("address", "[http]\nlisten = \"here\""),
+        ("duration", "shutdown_deadline = \"soon\""),
+    ] {
+        fs::write(folder.path().join("bad.toml"), text).unwrap();
+        let ran = run(in_folder(folder.path(), &["serve", "--config", "bad.toml"])).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        insta::assert_snapshot!(format!("config_malformed_{name}"), ran.stderr);
+    }
+    let ran = alone(&["serve", "--config", "missing.toml"]).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains("missing.toml cannot be read"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test]
+async fn the_environment_wins_over_the_file_and_flags_over_both() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("c.toml"),
+        "roles = [\"ingest\"]\ndata_dir = \"file\"\n[http]\nlisten = \"127.0.0.1:1001\"\nmax_connections = 7\n",
+    )
+    .unwrap();
+    let mut command = in_folder(folder.path(), &["config", "show", "--json", "--data-dir", "flag"]);
+    command
+        .env("MOMSFLOW_CONFIG", "c.toml")
+        .env("MOMSFLOW_HTTP__LISTEN", "127.0.0.1:1002")
+        .env("MOMSFLOW_DATA_DIR", "environment")
+        .env("MOMSFLOW_ROLES", "ingest,capture");
+    let config = run(command).await.json();
+    assert_eq!(config["data_dir"], "flag");
+    assert_eq!(config["http"]["listen"], "127.0.0.1:1002");
+    assert_eq!(config["http"]["max_connections"], 7);
+    assert_eq!(config["roles"], serde_json::json!(["ingest", "capture"]));
+
+    let mut command = in_folder(folder.path(), &["config", "show"]);
+    command.env("MOMSFLOW_HTPP__LISTEN", "127.0.0.1:1002");
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("htpp: is not a known key"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn show_hides_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "hush-hush-hush";
+    fs::write(
+        folder.path().join("c.toml"),
+        format!(
+            "write_key = \"{secret}\"\n[postgres]\nevents_url = \"postgres://u:{secret}@h/a\"\n\
+             views_url = \"postgres://u:{secret}@h/b\"\n[[sources]]\nname = \"web\"\nkey = \"{secret}\"\n"
+        ),
+    )
+    .unwrap();
+    for output in [
+        &["config", "show", "--config", "c.toml"][..],
+        &["config", "show", "--config", "c.toml", "--json"],
+    ] {
+        let shown = run(in_folder(folder.path(), output)).await.expect(0);
+        assert!(!shown.contains(secret), "{shown}");
+        assert_eq!(shown.matches("***").count(), 4, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_config_is_what_reference_prints() {
+    let printed = alone(&["config", "reference"]).await.expect(0);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/momsflow.toml");
+    assert_eq!(
+        fs::read_to_string(example).unwrap(),
+        printed,
+        "write it anew: momsflow config reference > config/momsflow.toml"
+    );
+}
+
+/// Each key of the reference, uncommented, says what holds without it.
+#[tokio::test]
+async fn the_reference_states_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = alone(&["config", "reference"]).await.expect(0);
+    let (keys, sources) = reference.split_once("# [[sources]]").unwrap();
+    let is_key = |line: &str| {
+        let name = line.split(" = ").next().unwrap();
+        line.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let uncommented: Vec<_> = keys
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|line| is_key(line))
+                .unwrap_or(line)
+        })
+        .collect();
+    let set = uncommented.iter().filter(|line| is_key(line)).count();
+    assert!(set > 20, "only {set} keys were uncommented");
+    assert!(sources.contains("# key_file"));
+    fs::write(folder.path().join("all.toml"), uncommented.join("\n")).unwrap();
+    let defaults = alone(&["config", "show"]).await.expect(0);
+    let stated = run(in_folder(
+        folder.path(),
+        &["config", "show", "--config", "all.toml"],
+    ))
+    .await;
+    assert_eq!(stated.expect(0), defaults);
+}

@@ -1,0 +1,184 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::super::serve::{Serve, until};
+use super::super::support::kill;
+
+/// As many lines as take a debug build some seconds.
+const LINES: u64 = 30_000;
+/// Every such line is broken in one of three ways.
+const BROKEN_EVERY: u64 = 1_000;
+
+fn file(serve: &Serve, name: &str, text: &str) -> PathBuf {
+    let path = serve.folder().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn history() -> String {
+    let mut text = String::new();
+    for line in 1..=LINES {
+        let broken = line / BROKEN_EVERY % 3;
+        match (line % BROKEN_EVERY, broken) {
+            (0, 0) => writeln!(text, "{{broken"),
+            (0, 1) => writeln!(text, "{}", json!({"event": "Nobody", "timestamp": "2025-01-01T00:00:00Z"})),
+            (0, _) => writeln!(text, "{}", json!({"event": "Undated", "userId": "u"})),
+            _ => writeln!(
+                text,
+                "{}",
+                json!({
+                    "event": "Article Viewed", "userId": format!("u-{}", line % 700),
+                    "timestamp": format!("2025-{:02}-15T12:00:00Z", line % 12 + 1), "properties": {"line": line},
+                })
+            ),
+        }
+        .unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
+    let serve = Serve::start("").await;
+    let path = file(&serve, "history.jsonl", &history());
+    let path = path.to_str().unwrap();
+    let broken = LINES / BROKEN_EVERY;
+    let good = LINES - broken;
+
+    let lines_done = || -> u64 {
+        let folder = fs::read_dir(serve.data_dir().join("imports"));
+        let files = folder.into_iter().flatten().filter_map(Result::ok);
+        let done = files.filter(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|extension| extension == "json")
+        });
+        done.map(|file| {
+            let progress: Value = serde_json::from_slice(&fs::read(file.path()).unwrap()).unwrap();
+            progress["lines"].as_u64().unwrap()
+        })
+        .sum()
+    };
+    for share in [LINES / 10, LINES / 3] {
+        let mut command = serve.command(&["import", path]);
+        let mut import = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("some lines are imported", async || {
+            assert_eq!(
+                import.try_wait().unwrap(),
+                None,
+                "it ended before it could be killed"
+            );
+            lines_done() >= share
+        })
+        .await;
+        kill(i32::try_from(import.id()).unwrap());
+        import.wait().unwrap();
+    }
+    let before = lines_done();
+    assert!((1..LINES).contains(&before), "{before}");
+
+    let ran = serve.cli(&["import", path, "--json"]).await;
+    assert_eq!(ran.code, Some(1), "broken lines are a problem: {}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("going on after line {before}")),
+        "{}",
+        ran.stderr
+    );
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let expected = json!({
+        "lines": LINES, "accepted": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
+    });
+    assert_eq!(report, expected);
+    let stored = "SELECT count(*) || ' ' || count(DISTINCT properties->'line') || ' ' || bool_and(
+                      received_at = occurred_at AND date_part('year', received_at) = 2025 AND source = 'import')
+                  FROM events";
+    assert_eq!(serve.value(stored).await, format!("{good} {good} true"));
+
+    // Again, from the end and from the beginning: nothing is added.
+    for more in [&["import", path][..], &["import", path, "--restart"]] {
+        let ran = serve.cli(more).await;
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(
+            ran.stdout
+                .contains(&format!("{good} different events are stored")),
+            "{}",
+            ran.stdout
+        );
+        assert_eq!(serve.value(stored).await, format!("{good} {good} true"));
+    }
+}
+
+#[tokio::test]
+async fn lines_are_named_and_csv_becomes_events() {
+    let serve = Serve::start("").await;
+    let lines = [
+        r#"{"type": "page", "name": "Home", "anonymousId": "a-1", "timestamp": "2025-03-01T00:00:00Z"}"#,
+        "",
+        "{broken",
+        r#"{"event": "E", "timestamp": "2025-03-01T00:00:00Z"}"#,
+        r#"{"event": "E", "userId": "u", "timestamp": "1970-01-01T00:00:00Z"}"#,
+        r#"{"event": "E", "userId": "u", "timestamp": "2025-03-01T00:00:00Z", "properties": {"n": "\u0000"}}"#,
+    ];
+    let path = file(&serve, "few.jsonl", &lines.join("\n"));
+    let ran = serve
+        .cli(&["import", path.to_str().unwrap(), "--source", "few"])
+        .await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for line in ["line 3: ", "line 4: missing_identity", "line 5: ", "line 6: "] {
+        assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("line 1: "), "{}", ran.stderr);
+    assert!(
+        ran.stdout
+            .contains("1 accepted, 4 rejected; 1 different events are stored"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        serve
+            .value("SELECT count(*) FROM dead_letters WHERE source = 'few'")
+            .await,
+        "4"
+    );
+
+    let csv = "userId,timestamp,units,total,zip,note\n\
+               00042,1999-12-31T00:00:00Z,3,29.50,01234,\"a \"\"quoted\"\", note\"\n\
+               00042,2025-02-02T10:00:00+02:00,2,5,09999,\n\
+               7,2025-02-03T00:00:00Z,1,12.25,1,x\n";
+    let path = file(&serve, "orders.csv", csv);
+    let import = [
+        "import",
+        path.to_str().unwrap(),
+        "--event",
+        "Order Completed",
+        "--source",
+        "shop",
+    ];
+    let ran = serve.cli(&import).await;
+    assert_eq!(ran.code, Some(1), "1999 is before backdate_from: {}", ran.stdout);
+    assert!(ran.stderr.contains("line 1: "), "{}", ran.stderr);
+    let rows =
+        "SELECT string_agg(concat_ws(' ', user_id, received_at AT TIME ZONE 'UTC', properties::text), '; '
+                    ORDER BY received_at) FROM events WHERE event = 'Order Completed'";
+    assert_eq!(
+        serve.value(rows).await,
+        r#"00042 2025-02-02 08:00:00 {"zip": "09999", "total": 5, "units": 2}; "#.to_owned()
+            + r#"7 2025-02-03 00:00:00 {"zip": 1, "note": "x", "total": 12.25, "units": 1}"#
+    );
+}
+
+#[tokio::test]
+async fn a_missing_file_is_a_problem() {
+    let serve = super::shared().await;
+    let ran = serve.cli(&["import", "nowhere.jsonl"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("cannot read nowhere.jsonl"), "{}", ran.stderr);
+}

@@ -1,0 +1,46 @@
+use super::super::serve::{free_address, run};
+use super::shared;
+
+#[tokio::test]
+async fn a_second_serve_on_one_data_dir_hears_who_holds_it() {
+    let serve = shared().await;
+    let mut second = serve.command(&["serve"]);
+    second
+        .env("MOMSFLOW_HTTP__LISTEN", free_address().to_string())
+        .env("MOMSFLOW_ADMIN__LISTEN", free_address().to_string());
+    let ran = run(second).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let holder = format!("another momsflow (process {})", serve.pid().unwrap());
+    assert!(ran.stderr.contains(&holder), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: stop it, or choose another folder"),
+        "{}",
+        ran.stderr
+    );
+    // The first one did not suffer.
+    assert_eq!(serve.get("/ready").await.0.as_u16(), 200);
+    assert_eq!(serve.value("SELECT 1").await, "1");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_a_way_out_and_nothing_is_left_running() {
+    let serve = shared().await;
+    let folder = tempfile::tempdir().unwrap();
+    // The embedded PostgreSQL's account must be able to pass through.
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut other = super::in_folder(folder.path(), &["serve", "--data-dir", "data"]);
+    other
+        .env("MOMSFLOW_HTTP__LISTEN", serve.http().to_string())
+        .env("MOMSFLOW_ADMIN__LISTEN", free_address().to_string());
+    let ran = run(other).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for says in [
+        "cannot listen on",
+        "http.listen",
+        "hint: is another momsflow running?",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
+    let postmaster = folder.path().join("data/postgres/cluster/postmaster.pid");
+    assert!(!postmaster.exists(), "its PostgreSQL runs on");
+}

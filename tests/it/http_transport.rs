@@ -1,0 +1,221 @@
+//! Slow and broken clients, too long heads, overload, probes, unknown paths.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use momsflow::http::admin::AdminServer;
+use momsflow::lifecycle::Health;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::http_support::{Running, serve};
+
+const HEAD: &str =
+    "POST /v1/track HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer server-key\r\nConnection: close\r\n";
+const EVENT: &str = r#"{"userId":"u","event":"e"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_cut_off() {
+    let server = serve(|config| config.http.client_timeout = Duration::from_millis(500)).await;
+    let began = Instant::now();
+    let slow_head = server.raw(b"POST /v1/track HTTP/1.1\r\nHost:".to_vec()).await;
+    assert_eq!(slow_head.status, 408);
+    let slow_body = server
+        .raw(format!("{HEAD}Content-Length: 100\r\n\r\n{{\"userId\"").into_bytes())
+        .await;
+    slow_body.assert_problem(408, "request_timeout");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(server.log.records().is_empty());
+    assert_eq!(server.gate.budget().used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_half_way_is_not_taken() {
+    let server = serve(|_| ()).await;
+    let addr = server.addr;
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        write!(stream, "{HEAD}Content-Length: 100\r\n\r\n{EVENT}").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    })
+    .await
+    .unwrap();
+    assert!(!answer.contains("200 OK"), "{answer}");
+    assert!(server.log.records().is_empty());
+    assert_eq!(server.post("/v1/track", EVENT).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_long_heads_get_431() {
+    let server = serve(|_| ()).await;
+    let key = ("Authorization", "Bearer server-key");
+    let long = "x".repeat(40_000);
+    let answer = server
+        .send("POST", "/v1/track", &[key, ("X-Long", &long)], EVENT.as_bytes())
+        .await;
+    answer.assert_problem(431, "headers_too_large");
+    let path = format!("/v1/track?a={long}");
+    server
+        .send("POST", &path, &[key], EVENT.as_bytes())
+        .await
+        .assert_problem(431, "headers_too_large");
+    let longer = "x".repeat(300_000);
+    let answer = server
+        .send("POST", "/v1/track", &[key, ("X-Long", &longer)], EVENT.as_bytes())
+        .await;
+    assert_eq!(answer.status, 431);
+    let many: Vec<_> = (0..120).map(|n| (format!("X-{n}"), "1")).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(
+        server
+            .send("POST", "/v1/track", &many, EVENT.as_bytes())
+            .await
+            .status,
+        431
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_and_methods_are_named() {
+    let server = serve(|_| ()).await;
+    server
+        .send("GET", "/nothing", &[], b"")
+        .await
+        .assert_problem(404, "not_found");
+    let answer = server.send("GET", "/v1/track", &[], b"").await;
+    answer.assert_problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(server.send("DELETE", "/v1/batch", &[], b"").await.status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn above_the_budget_requests_are_refused_and_taken_again_after_it() {
+    let server = serve(|config| config.http.in_flight = ByteSize::kib(64)).await;
+    server.log.hangs.store(true, Ordering::SeqCst);
+    let body = format!(
+        r#"{{"userId":"u","event":"e","properties":{{"a":"{}"}}}}"#,
+        "x".repeat(20_000)
+    );
+    let request = format!("{HEAD}Content-Length: {}\r\n\r\n{body}", body.len());
+    let addr = server.addr;
+    let mut waiting = TcpStream::connect(addr).unwrap();
+    waiting.write_all(request.as_bytes()).unwrap();
+    until(&server, |used| used > 40_000).await;
+    let refused = server.post("/v1/track", &body).await;
+    refused.assert_problem(503, "overloaded");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+    server.log.hangs.store(false, Ordering::SeqCst);
+    until(&server, |used| used == 0).await;
+    assert_eq!(server.post("/v1/track", &body).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_beyond_the_whole_budget_is_not_sent_away_to_come_again() {
+    let server = serve(|config| config.http.in_flight = ByteSize::kib(64)).await;
+    let body = format!(
+        r#"{{"userId":"u","event":"e","properties":{{"a":"{}"}}}}"#,
+        "x".repeat(40_000)
+    );
+    server
+        .post("/v1/track", &body)
+        .await
+        .assert_problem(413, "body_too_large");
+    assert_eq!(server.gate.budget().used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_requests_finish_and_takes_no_new_ones() {
+    let mut server = serve(|_| ()).await;
+    server.log.hangs.store(true, Ordering::SeqCst);
+    let request = format!("{HEAD}Content-Length: {}\r\n\r\n{EVENT}", EVENT.len());
+    let mut waiting = TcpStream::connect(server.addr).unwrap();
+    waiting.write_all(request.as_bytes()).unwrap();
+    until(&server, |used| used > 500).await;
+    server.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.log.hangs.store(false, Ordering::SeqCst);
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert!(answer.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+    let stopped = tokio::time::timeout(Duration::from_secs(5), &mut server.task).await;
+    stopped.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(server.addr).is_err());
+    assert_eq!(server.log.events().len(), 1);
+}
+
+async fn until(server: &Running, reached: impl Fn(usize) -> bool) {
+    for _ in 0..200 {
+        if reached(server.gate.budget().used()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} bytes in flight", server.gate.budget().used());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_tells_why_not() {
+    let server = serve(|_| ()).await;
+    assert_eq!(
+        server.send("GET", "/live", &[], b"").await.json(),
+        json!({"status": "live"})
+    );
+    assert_eq!(server.send("GET", "/ready", &[], b"").await.status, 200);
+    server.health.fail("ingest", "disk full");
+    let answer = server.send("GET", "/ready", &[], b"").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["faults"], json!({"ingest": "disk full"}));
+    assert_eq!(server.send("GET", "/live", &[], b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_server_has_the_metrics_and_stops() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let health = Health::default();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let admin = AdminServer::bind(
+        "127.0.0.1:0".parse().unwrap(),
+        recorder.handle(),
+        &health,
+        Vec::new(),
+    )
+    .unwrap()
+    .with_socket(&socket, Vec::new())
+    .unwrap();
+    let (addr, token) = (admin.addr(), CancellationToken::new());
+    let running = tokio::spawn(admin.run(token.clone()));
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    })
+    .await
+    .unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("text/plain"),
+        "{answer}"
+    );
+    assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    token.cancel();
+    tokio::time::timeout(Duration::from_secs(5), running)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
