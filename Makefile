@@ -11,7 +11,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_VENV := tests/.cache/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test bench soak setup-run setup-test
+.PHONY: help run build install test interop soak bench setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -40,6 +40,10 @@ test: setup-test ## Runs every check and test, as CI does
 	fi
 	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
 
+interop: setup-run ## Tries unmodified SDKs of five kinds and prints what became of their events
+	@tests/interop/setup.sh full
+	MOMSFLOW_INTEROP=1 cargo test --locked --test it -- interop:: --nocapture --test-threads=1
+
 bench: setup-run ## Measures this build against its peers; a quiet machine and some ten minutes
 	cargo bench --locked --bench pipeline $(if $(ONLY),-- $(ONLY))
 
@@ -52,3 +56,4 @@ setup-run:
 
 setup-test:
 	@TEST_VENV='$(TEST_VENV)' scripts/setup.sh test
+	@tests/interop/setup.sh short

@@ -3,13 +3,16 @@
 use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::problem::{Problem, ProblemCode};
 use super::source::{Source, Sources};
+
+/// What a page may send where its browser does not say what it wants to.
+const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, Content-Encoding");
 
 /// Left in the request's extensions once its source is known: the browser may read the answer.
 #[derive(Clone, Copy, Debug)]
@@ -26,21 +29,20 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// Answers a preflight. It cannot say which key will come, so that the origin of any untrusted source will do;
-/// the request itself is then held against its own source's.
+/// the request itself is then held against its own source's. Whatever headers the page wants to send, it may: SDKs
+/// add their own (analytics.js says `X-Retry-Count` when it tries again), and who is no browser asks nobody.
 pub(super) fn preflight(request: &HttpRequest, sources: &Sources) -> HttpResponse {
     let origin = origin(request.headers()).unwrap_or_default();
     if !sources.any_allows(origin) {
         return refused(origin).response();
     }
+    let headers = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin))
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"))
-        .insert_header((
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, Content-Encoding",
-        ))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers.cloned().unwrap_or(HEADERS)))
         .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
-        .insert_header((VARY, "Origin"))
+        .insert_header((VARY, "Origin, Access-Control-Request-Headers"))
         .finish()
 }
 

@@ -261,3 +261,24 @@ async fn a_postgresql_that_stands_still_is_noticed_and_waited_for() {
     let acknowledged = load.stop().await;
     assert_stored(&serve, &acknowledged).await;
 }
+
+#[tokio::test]
+async fn a_schema_newer_than_the_binary_is_refused() {
+    let mut serve = Serve::start("").await;
+    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
+                 VALUES (9999, 'from_the_future', now()::text, '1')";
+    serve.sql().await.batch_execute(newer).await.unwrap();
+    let ran = serve.cli(&["migrate"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stderr.contains("9999"), "{}", ran.stderr);
+    serve.stop().await;
+    serve.launch();
+    let status = serve.ended().await;
+    assert_eq!(status.code(), Some(1));
+    let log = serve.log();
+    assert!(
+        log.contains("a task died, so that momsflow stops") && log.contains("9999"),
+        "{log}"
+    );
+    assert_eq!(serve.processes(), Vec::<i32>::new(), "left behind");
+}

@@ -11,6 +11,7 @@ mod http_bodies;
 mod http_keys;
 mod http_support;
 mod http_transport;
+mod interop;
 mod layering;
 mod lifecycle;
 mod log_contract;

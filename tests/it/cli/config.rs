@@ -74,6 +74,11 @@ async fn a_config_that_cannot_be_read_says_where() {
         ("type", "http = 3"),
         ("address", "[http]\nlisten = \"here\""),
         ("duration", "shutdown_deadline = \"soon\""),
+        (
+            "types",
+            "shutdown_deadline = 3\n[capture]\nlease = 3\nmonths_ahead = \"x\"\n[http]\nlisten = \"here\"\n\
+             [[sources]]\nname = \"a\"\nkey = \"k\"\n[[sources]]\nname = \"b\"\nkey = \"l\"\ntrusted = \"perhaps\"",
+        ),
     ] {
         fs::write(folder.path().join("bad.toml"), text).unwrap();
         let ran = run(in_folder(folder.path(), &["serve", "--config", "bad.toml"])).await;
@@ -114,6 +119,20 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
     let ran = run(command).await;
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("htpp: is not a known key"), "{}", ran.stderr);
+}
+
+/// The embedded log belongs to one process.
+#[tokio::test]
+async fn roles_cannot_be_spread_over_processes_without_kafka() {
+    for roles in ["ingest", "capture"] {
+        let ran = alone(&["serve", "--roles", roles]).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("roles: must hold both ingest and capture"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use super::super::serve::{Serve, until};
+use super::super::serve::{Serve, run, until};
 use super::super::support::kill;
 
 /// As many lines as take a debug build some seconds.
@@ -150,7 +150,7 @@ async fn lines_are_named_and_csv_becomes_events() {
     );
 
     let csv = "userId,timestamp,units,total,zip,note\n\
-               00042,1999-12-31T00:00:00Z,3,29.50,01234,\"a \"\"quoted\"\", note\"\n\
+               00042,1989-12-31T00:00:00Z,3,29.50,01234,\"a \"\"quoted\"\", note\"\n\
                00042,2025-02-02T10:00:00+02:00,2,5,09999,\n\
                7,2025-02-03T00:00:00Z,1,12.25,1,x\n";
     let path = file(&serve, "orders.csv", csv);
@@ -163,7 +163,7 @@ async fn lines_are_named_and_csv_becomes_events() {
         "shop",
     ];
     let ran = serve.cli(&import).await;
-    assert_eq!(ran.code, Some(1), "1999 is before backdate_from: {}", ran.stdout);
+    assert_eq!(ran.code, Some(1), "1989 is before backdate_from: {}", ran.stdout);
     assert!(ran.stderr.contains("line 1: "), "{}", ran.stderr);
     let rows =
         "SELECT string_agg(concat_ws(' ', user_id, received_at AT TIME ZONE 'UTC', properties::text), '; '
@@ -173,6 +173,42 @@ async fn lines_are_named_and_csv_becomes_events() {
         r#"00042 2025-02-02 08:00:00 {"zip": "09999", "total": 5, "units": 2}; "#.to_owned()
             + r#"7 2025-02-03 00:00:00 {"zip": 1, "note": "x", "total": 12.25, "units": 1}"#
     );
+}
+
+/// On a terminal people see how far it is; a file or a pipe gets only the result.
+#[tokio::test]
+async fn a_terminal_shows_progress() {
+    let serve = super::shared().await;
+    let mut text = String::from("userId,timestamp\n");
+    for line in 0..3_000 {
+        writeln!(text, "u-{line},2025-03-01T00:00:00Z").unwrap();
+    }
+    let path = file(serve, "progress.csv", &text);
+    let import = format!(
+        "{} import '{}' --event Progressed --source progress --data-dir '{}'",
+        env!("CARGO_BIN_EXE_momsflow"),
+        path.display(),
+        serve.data_dir().display()
+    );
+    let mut terminal = std::process::Command::new("script");
+    terminal
+        .args(["-qefc", &import, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .current_dir(serve.folder());
+    let shown = run(terminal).await.expect(0);
+    assert!(
+        shown.contains("3000 lines: 3000 accepted, 0 rejected; 3000 different events"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("100%") && shown.contains("3000 events"),
+        "{shown:?}"
+    );
+    let again = serve
+        .cli(&["import", path.to_str().unwrap(), "--source", "progress"])
+        .await;
+    assert!(!again.expect(0).contains('%'));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::event::{Event, Route, Way};
 use super::host::{Host, tail};
-use super::ledger::{Book, Ledger};
+use super::ledger::Book;
 use crate::support::{connect, value};
 
 /// How many ids a difference shows.
@@ -105,15 +105,15 @@ async fn lag(host: &Host, store: &Client) -> Result<i64, String> {
 }
 
 /// Compares everything. `began` is a moment before the first event.
-pub async fn audit(host: &Host, ledger: &Ledger, began: Timestamp) -> Findings {
+pub async fn audit(host: &Host, book: &Book, began: Timestamp) -> Findings {
     let store = open(host).await.expect("the event store answers");
-    audit_store(&store, ledger, began).await
+    audit_store(&store, book, began).await
 }
 
-pub async fn audit_store(store: &Client, ledger: &Ledger, began: Timestamp) -> Findings {
+pub async fn audit_store(store: &Client, book: &Book, began: Timestamp) -> Findings {
     let mut findings = Findings::default();
-    rows(store, &ledger.book(), began, &mut findings).await;
-    dead_letters(store, &ledger.book(), &mut findings).await;
+    rows(store, book, began, &mut findings).await;
+    dead_letters(store, book, &mut findings).await;
     accounts(store, &mut findings).await;
     findings
 }

@@ -1,5 +1,7 @@
 //! The disk full, by load and by others, up to the last byte.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::audit::{audit, drain};
-use super::host::{Host, Settings, fill, tail};
+use super::host::{Host, Settings, tail};
 use super::ledger::Ledger;
 use super::load::{Load, Manner};
 use super::report::Report;
@@ -16,6 +18,32 @@ use super::{DRAIN_PATIENCE, TURN, seed};
 
 const SIZE: &str = "size=420m,mode=755";
 const MIN_FREE: u64 = 48 << 20;
+
+/// One way to be full.
+struct Step {
+    name: &'static str,
+    /// Bytes that the filler leaves.
+    leave: u64,
+    is_restarted: bool,
+}
+
+const STEPS: [Step; 3] = [
+    Step {
+        name: "below the least that stays free",
+        leave: MIN_FREE / 2,
+        is_restarted: false,
+    },
+    Step {
+        name: "to the last byte",
+        leave: 0,
+        is_restarted: false,
+    },
+    Step {
+        name: "to the last byte, restarted",
+        leave: 0,
+        is_restarted: true,
+    },
+];
 
 /// A file system of its own; unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
@@ -65,90 +93,49 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let filler = disk.0.path().join("filler");
 
-    step(
-        &mut report,
-        &mut host,
-        &filler,
-        &ledger,
-        "at the least that stays free",
-        MIN_FREE / 2,
-        false,
-    )
-    .await;
-    step(
-        &mut report,
-        &mut host,
-        &filler,
-        &ledger,
-        "to the last byte",
-        0,
-        false,
-    )
-    .await;
-    step(
-        &mut report,
-        &mut host,
-        &filler,
-        &ledger,
-        "to the last byte, restarted",
-        0,
-        true,
-    )
-    .await;
+    for step in STEPS {
+        step.take(&mut report, &mut host, &filler, &ledger).await;
+    }
 
     load.finish().await;
-    report.load(&ledger);
-    match drain(&host, DRAIN_PATIENCE).await {
-        Ok(waited) => report.line("drained after", format!("{waited:.1?}")),
-        Err(reason) => report.fault(reason),
-    }
-    report.findings(&audit(&host, &ledger, began).await);
-    if !ledger.book().answers.contains_key(&503) {
+    if refused(&ledger) == 0 {
         report.fault("nothing was refused");
     }
+    report.load(&ledger);
+    report.drained(drain(&host, DRAIN_PATIENCE).await);
+    report.findings(&audit(&host, &ledger.close(), began).await);
     report.conclude(host);
 }
 
-/// Fills the disk, waits until it is refused, stays there, makes room, and waits until all is well again.
-async fn step(
-    report: &mut Report,
-    host: &mut Host,
-    filler: &Path,
-    ledger: &Ledger,
-    name: &str,
-    leave: u64,
-    restart: bool,
-) {
-    fill(filler, leave);
-    let refused = refused(ledger);
-    match host.await_ready(503, "disk", Duration::from_secs(20)).await {
-        Ok(waited) => report.line(&format!("{name}: /ready says so after"), format!("{waited:.1?}")),
-        Err(reason) => report.fault(format!("{name}: {reason}")),
+impl Step {
+    /// Fills the disk, waits until it is refused, stays there, makes room, and waits until all is well again.
+    async fn take(&self, report: &mut Report, host: &mut Host, filler: &Path, ledger: &Ledger) {
+        let (name, before) = (self.name, refused(ledger));
+        fill(filler, self.leave);
+        let unready = host.await_ready(503, "disk", Duration::from_secs(20)).await;
+        report.waited(&format!("{name}: /ready says so after"), unready);
+        for _ in 0..6 {
+            // What PostgreSQL or the log give back is taken again.
+            fill(filler, self.leave);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if self.is_restarted {
+            restart_full(report, host, filler).await;
+        } else if let Some(status) = host.exited() {
+            report.fault(format!(
+                "{name}: momsflow ended with {status}:\n{}",
+                tail(&host.log(), 10)
+            ));
+        }
+        report.line(&format!("{name}: refusals"), refused(ledger) - before);
+        std::fs::remove_file(filler).unwrap();
+        if host.pid().is_none() {
+            host.start().await;
+        }
+        let back = host.await_ready(200, "ready", Duration::from_secs(45)).await;
+        report.waited(&format!("{name}: ready again after"), back);
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    for _ in 0..6 {
-        // What PostgreSQL or the log give back is taken again.
-        fill(filler, leave);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    if restart {
-        restart_full(report, host, filler).await;
-    }
-    if let Some(status) = host.exited() {
-        report.fault(format!(
-            "{name}: momsflow ended with {status}:\n{}",
-            tail(&host.log(), 10)
-        ));
-    }
-    report.line(&format!("{name}: refusals"), self::refused(ledger) - refused);
-    std::fs::remove_file(filler).unwrap();
-    if host.pid().is_none() {
-        host.start().await;
-    }
-    match host.await_ready(200, "ready", Duration::from_secs(45)).await {
-        Ok(waited) => report.line(&format!("{name}: ready again after"), format!("{waited:.1?}")),
-        Err(reason) => report.fault(format!("{name}: {reason}\n{}", tail(&host.log(), 12))),
-    }
-    tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
 /// A restart on the full disk may fail, and says why then.
@@ -171,4 +158,20 @@ async fn restart_full(report: &mut Report, host: &mut Host, filler: &Path) {
 
 fn refused(ledger: &Ledger) -> u64 {
     ledger.book().answers.get(&503).copied().unwrap_or_default()
+}
+
+/// Writes zeros into a file until the disk is full or only `leave` bytes are free; returns whether it was full.
+fn fill(file: &Path, leave: u64) -> bool {
+    let mut file = File::options().create(true).append(true).open(file).unwrap();
+    let chunk = vec![0_u8; 64 << 10];
+    loop {
+        let disk = rustix::fs::fstatvfs(&file).unwrap();
+        if disk.f_bavail * disk.f_frsize <= leave {
+            return false;
+        }
+        let size = chunk.len().min(4096 * (disk.f_bavail as usize).max(1));
+        if file.write_all(&chunk[..size]).is_err() {
+            return true;
+        }
+    }
 }

@@ -79,7 +79,7 @@ impl Event {
             Way::Live | Way::Ahead | Way::Untimed => Route::Batch,
             Way::Public => Route::PublicBatch,
             Way::Import | Way::Border => Route::Import,
-            Way::LiveAndImport if copy % 2 == 0 => Route::Batch,
+            Way::LiveAndImport if copy.is_multiple_of(2) => Route::Batch,
             Way::LiveAndImport => Route::Import,
         }
     }

@@ -1,7 +1,7 @@
 //! The momsflow under test: a real process that is killed and started again on one data dir.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -305,21 +305,4 @@ pub fn tail(file: &Path, lines: usize) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let all: Vec<_> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
-}
-
-/// Writes zeros into a file until the disk is full or only `leave` bytes are free; returns whether it was full.
-pub fn fill(file: &Path, leave: u64) -> bool {
-    use std::io::Write as _;
-    let mut file = File::options().create(true).append(true).open(file).unwrap();
-    let chunk = vec![0_u8; 64 << 10];
-    loop {
-        let disk = rustix::fs::fstatvfs(&file).unwrap();
-        if disk.f_bavail * disk.f_frsize <= leave {
-            return false;
-        }
-        let size = chunk.len().min(4096 * (disk.f_bavail as usize).max(1));
-        if file.write_all(&chunk[..size]).is_err() {
-            return true;
-        }
-    }
 }

@@ -37,6 +37,11 @@ impl Ledger {
         self.0.lock().unwrap()
     }
 
+    /// The whole account, when nobody writes in it any more.
+    pub fn close(&self) -> Book {
+        std::mem::take(&mut *self.book())
+    }
+
     /// To be called before anything of it leaves.
     pub fn sending(&self, events: &[(Event, u32)], invalid: &[String]) {
         let mut book = self.book();

@@ -79,13 +79,10 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
     let mut report = Report::new("conservation", seed);
     report.load(&ledger);
     report.faults(&faults, &host);
-    match drained {
-        Ok(waited) => report.line("drained after", format!("{waited:.1?}")),
-        Err(reason) => report.fault(reason),
-    }
+    report.drained(drained);
     if !stop.is_some_and(|status| status.success()) {
         report.fault(format!("a clean stop ended with {stop:?}"));
     }
-    report.findings(&audit(&host, &ledger, began).await);
+    report.findings(&audit(&host, &ledger.close(), began).await);
     report.conclude(host);
 }

@@ -17,6 +17,9 @@ use crate::support::{DataDir, connect};
 
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(60);
+const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// Events a second: far below what a debug build takes.
+const LEAST_RATE: f64 = 50.0;
 
 /// How PostgreSQL is away.
 #[derive(Clone, Copy, Debug)]
@@ -31,27 +34,11 @@ async fn ingest_goes_on_while_postgresql_is_away() {
     let _turn = TURN.lock().await;
     let seed = seed();
     println!("SOAK_SEED={seed}");
-    let time = if seconds(SHORT) > SHORT { LONG } else { SHORT };
     // A server of its own, as the embedded one would be restarted at once.
     let server = DataDir::new();
     let mut postgres = server.start().await;
-    let url = |database: &str| {
-        let (port, password) = (
-            postgres.connections().port(),
-            postgres.connections().owner_password().reveal(),
-        );
-        format!("postgres://momsflow:{password}@127.0.0.1:{port}/{database}")
-    };
-    let config = format!(
-        "[postgres]\nevents_url = \"{}\"\nviews_url = \"{}\"",
-        url("momsflow_events"),
-        url("momsflow_views")
-    );
     let began = Timestamp::now();
-    let mut host = Host::new(&Settings {
-        config,
-        ..Settings::default()
-    });
+    let mut host = Host::new(&settings(&postgres));
     let mut report = Report::new("PostgreSQL away", seed);
     host.start().await;
     let ledger = Arc::new(Ledger::default());
@@ -62,65 +49,68 @@ async fn ingest_goes_on_while_postgresql_is_away() {
     };
     let load = Load::start(host.addr, Host::keys(), manner, seed, &ledger);
     load.set_duplicates(10);
-    note(
-        &mut report,
-        host.await_ready(200, "ready", Duration::from_secs(20)).await,
+    report.waited(
         "ready at first",
+        host.await_ready(200, "ready", READY_PATIENCE).await,
     );
     for outage in [Outage::Stopped, Outage::Frozen] {
         tokio::time::sleep(Duration::from_secs(2)).await;
         match outage {
             Outage::Stopped => postgres.stop().await.unwrap(),
-            Outage::Frozen => server
-                .processes()
-                .into_iter()
-                .for_each(|pid| signal(pid, Signal::STOP)),
+            Outage::Frozen => signal_all(&server, Signal::STOP),
         }
-        let begun = Instant::now();
-        let before = acknowledged(&ledger);
-        let unready = host.await_ready(503, "capture", time).await;
-        note(&mut report, unready, &format!("{outage:?}: /ready says so after"));
-        tokio::time::sleep(time.saturating_sub(begun.elapsed())).await;
-        let rate = (acknowledged(&ledger) - before) as f64 / begun.elapsed().as_secs_f64();
-        report.line(
-            &format!("{outage:?}: acknowledged meanwhile"),
-            format!("{rate:.0}/s"),
-        );
-        if rate < 50.0 {
-            report.fault(format!(
-                "{outage:?}: only {rate:.0} events/s were acknowledged meanwhile"
-            ));
-        }
+        endure(outage, &host, &ledger, &mut report).await;
         match outage {
             Outage::Stopped => postgres = EmbeddedPostgres::start(again(&server, &postgres)).await.unwrap(),
-            Outage::Frozen => server
-                .processes()
-                .into_iter()
-                .for_each(|pid| signal(pid, Signal::CONT)),
+            Outage::Frozen => signal_all(&server, Signal::CONT),
         }
-        let back = host.await_ready(200, "ready", Duration::from_secs(30)).await;
-        note(&mut report, back, &format!("{outage:?}: ready again after"));
+        let back = host.await_ready(200, "ready", READY_PATIENCE).await;
+        report.waited(&format!("{outage:?}: ready again after"), back);
     }
     load.finish().await;
     report.load(&ledger);
     let store = connect(&postgres.events_config()).await.unwrap();
-    match drain_store(&host, &store, DRAIN_PATIENCE).await {
-        Ok(waited) => report.line("drained after", format!("{waited:.1?}")),
-        Err(reason) => report.fault(reason),
-    }
+    report.drained(drain_store(&host, &store, DRAIN_PATIENCE).await);
     if ledger.book().answers.keys().any(|status| *status >= 500) {
         report.fault("requests were refused although the log could take them");
     }
-    report.findings(&audit_store(&store, &ledger, began).await);
-    if !host
-        .terminate(Duration::from_secs(40))
-        .await
-        .is_some_and(|status| status.success())
-    {
-        report.fault("it did not stop cleanly");
+    report.findings(&audit_store(&store, &ledger.close(), began).await);
+    let stop = host.terminate(Duration::from_secs(40)).await;
+    if !stop.is_some_and(|status| status.success()) {
+        report.fault(format!("a clean stop ended with {stop:?}"));
     }
     postgres.stop().await.unwrap();
     report.conclude(host);
+}
+
+fn settings(postgres: &EmbeddedPostgres) -> Settings {
+    let connections = postgres.connections();
+    let (port, password) = (connections.port(), connections.owner_password().reveal());
+    let url = |database| format!("postgres://momsflow:{password}@127.0.0.1:{port}/{database}");
+    let (events, views) = (url("momsflow_events"), url("momsflow_views"));
+    Settings {
+        config: format!("[postgres]\nevents_url = \"{events}\"\nviews_url = \"{views}\""),
+        ..Settings::default()
+    }
+}
+
+/// Lets the outage last, and looks whether ingest goes on and `/ready` says what is the matter.
+async fn endure(outage: Outage, host: &Host, ledger: &Ledger, report: &mut Report) {
+    let time = if seconds(SHORT) > SHORT { LONG } else { SHORT };
+    let (begun, before) = (Instant::now(), acknowledged(ledger));
+    let unready = host.await_ready(503, "capture", time).await;
+    report.waited(&format!("{outage:?}: /ready says so after"), unready);
+    tokio::time::sleep(time.saturating_sub(begun.elapsed())).await;
+    let rate = (acknowledged(ledger) - before) as f64 / begun.elapsed().as_secs_f64();
+    report.line(
+        &format!("{outage:?}: acknowledged meanwhile"),
+        format!("{rate:.0}/s"),
+    );
+    if rate < LEAST_RATE {
+        report.fault(format!(
+            "{outage:?}: only {rate:.0} events/s were acknowledged meanwhile"
+        ));
+    }
 }
 
 fn again(server: &DataDir, postgres: &EmbeddedPostgres) -> Options {
@@ -130,18 +120,13 @@ fn again(server: &DataDir, postgres: &EmbeddedPostgres) -> Options {
     }
 }
 
-fn acknowledged(ledger: &Ledger) -> usize {
-    ledger
-        .book()
-        .events
-        .values()
-        .filter(|entry| entry.is_acknowledged)
-        .count()
+fn signal_all(server: &DataDir, which: Signal) {
+    for pid in server.processes() {
+        signal(pid, which);
+    }
 }
 
-fn note(report: &mut Report, outcome: Result<Duration, String>, what: &str) {
-    match outcome {
-        Ok(waited) => report.line(what, format!("{waited:.1?}")),
-        Err(reason) => report.fault(format!("{what}: {reason}")),
-    }
+fn acknowledged(ledger: &Ledger) -> usize {
+    let book = ledger.book();
+    book.events.values().filter(|entry| entry.is_acknowledged).count()
 }

@@ -1,5 +1,7 @@
 //! The result of a run, as one table.
 
+use std::time::Duration;
+
 use super::audit::Findings;
 use super::faults::Faults;
 use super::host::Host;
@@ -27,6 +29,18 @@ impl Report {
     /// Something is wrong; the test will fail.
     pub fn fault(&mut self, text: impl ToString) {
         self.faults.push(text.to_string());
+    }
+
+    pub fn drained(&mut self, outcome: Result<Duration, String>) {
+        self.waited("drained after", outcome);
+    }
+
+    /// How long something took, or why it did not come.
+    pub fn waited(&mut self, what: &str, outcome: Result<Duration, String>) {
+        match outcome {
+            Ok(waited) => self.line(what, format!("{waited:.1?}")),
+            Err(reason) => self.fault(format!("{what}: {reason}")),
+        }
     }
 
     pub fn load(&mut self, ledger: &Ledger) {
