@@ -19,7 +19,8 @@ pub const KEY: &str = "bench-key";
 pub const ADDRESS: &str = "http://";
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder below target/, or in `MOMSFLOW_BENCH_DIR` to measure another disk, that goes when it is dropped, with every process that works in it.
+/// A folder below target/, or in `MOMSFLOW_BENCH_DIR` to measure another disk. It goes when it is dropped, with
+/// every process that works in it.
 pub struct Folder(TempDir);
 
 impl Folder {
@@ -82,13 +83,12 @@ impl Process {
         Self::start(command, data_dir, 2)
     }
 
-    /// Starts ingest alone: no PostgreSQL is there, and none is asked for.
+    /// Starts a serve whose capture waits for a PostgreSQL that never answers, so that ingest has the machine.
     pub fn serve_ingest(data_dir: &Path) -> Self {
         const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing";
         Self::serve(
             data_dir,
             &[
-                ("MOMSFLOW_ROLES", "ingest"),
                 ("MOMSFLOW_POSTGRES__EVENTS_URL", NOWHERE),
                 ("MOMSFLOW_POSTGRES__VIEWS_URL", NOWHERE),
             ],
