@@ -103,22 +103,23 @@ impl Ingest {
     }
 
     /// Takes a body's events into the log and answers for each. `reserve` is asked for the memory that the
-    /// records take, before they are made.
+    /// records take, before they are made. A body that is given away is freed before the wait for the log.
     ///
     /// # Errors
     /// What concerns the body as a whole. Only an `Ok` is an acknowledgement.
     pub async fn submit(
         &self,
-        body: &[u8],
+        body: impl AsRef<[u8]>,
         submission: &Submission<'_>,
         reserve: impl FnMut(usize) -> Result<(), Overloaded>,
     ) -> Result<Answer, SubmitError> {
-        let prepared = match self.prepare(body, submission, reserve) {
+        let prepared = match self.prepare(body.as_ref(), submission, reserve) {
             Err(SubmitError::Rejected { reject, .. }) => {
-                return Err(self.keep_body(body, submission, reject).await);
+                return Err(self.keep_body(body.as_ref(), submission, reject).await);
             }
             prepared => prepared?,
         };
+        drop(body);
         self.append(prepared.records).await?;
         prepared.tally.count();
         Ok(prepared.answer)

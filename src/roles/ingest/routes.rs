@@ -96,7 +96,7 @@ async fn submit(
         client: client.for_event(),
     };
     match ingest
-        .submit(&body, &submission, |bytes| reservation.grow(bytes))
+        .submit(body, &submission, |bytes| reservation.grow(bytes))
         .await
     {
         Ok(answer) => answered(&answer, shape),

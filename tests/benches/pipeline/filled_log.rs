@@ -1,5 +1,6 @@
 //! Logs full of events, put there by ingest itself.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,6 @@ use momsflow::clock::Clock;
 use momsflow::config::{self, Config};
 use momsflow::event::Client;
 use momsflow::roles::ingest::{Ingest, Shape, Submission};
-use uuid::Uuid;
 
 use crate::peer::trusted;
 use crate::traffic::{Traffic, batch_of};
@@ -46,7 +46,7 @@ impl FilledLog {
         };
         let log = EmbeddedLog::open(folder, &settings, clock.clone()).unwrap();
         let ingest = Ingest::new(log.clone(), clock.clone(), &Config::default());
-        let mut events = Events::new(filling.duplicates);
+        let mut events = Events::new(filling);
         let mut now = START;
         let mut left = filling.events;
         while left > 0 {
@@ -82,34 +82,40 @@ impl FilledLog {
 
 struct Events {
     traffic: Traffic,
-    duplicates: usize,
+    /// One event in so many is a copy; 0 for none.
+    every: usize,
     made: usize,
-    /// Ids of earlier events with their content.
-    earlier: Vec<String>,
+    /// Events that are to come again.
+    held: VecDeque<String>,
+    /// A copy comes a quarter of the stream later, so that its first is in the store by then.
+    hold: usize,
 }
 
 impl Events {
-    fn new(duplicates: usize) -> Self {
+    fn new(filling: Filling) -> Self {
+        let every = 100_usize.checked_div(filling.duplicates).unwrap_or(0);
         Self {
             traffic: Traffic::new(770),
-            duplicates,
+            every,
             made: 0,
-            earlier: Vec::new(),
+            held: VecDeque::new(),
+            hold: filling.events.checked_div(every * 4).unwrap_or(0),
         }
     }
 
     fn next(&mut self, now: Timestamp) -> String {
         self.made += 1;
-        if self.duplicates > 0 && self.made.is_multiple_of(100 / self.duplicates) {
-            if let Some(copy) = self.earlier.pop() {
-                return copy;
-            }
+        if self.every > 0
+            && self.made.is_multiple_of(self.every)
+            && self.held.len() > self.hold
+            && let Some(copy) = self.held.pop_front()
+        {
+            return copy;
         }
-        let id: Uuid = self.traffic.id();
+        let id = self.traffic.id();
         let event = self.traffic.event(id, now);
-        // A retry comes seconds later: keep one in so many, and bring it back after some thousand events.
-        if self.duplicates > 0 && self.made % (100 / self.duplicates) == 1 {
-            self.earlier.insert(0, event.clone());
+        if self.every > 0 && self.made % self.every == 1 {
+            self.held.push_back(event.clone());
         }
         event
     }

@@ -9,8 +9,8 @@ use crate::process::{Folder, KEY, Process, own_cpu};
 use crate::report::{Goal, Report, Series};
 
 const BATCHES: Posts = Posts::Batch(100);
-/// Enough that the server never waits for the load generator, few enough that latencies mean something.
-const BATCH_CONNECTIONS: usize = 16;
+/// Enough that the server has work while a commit is under way; with 16 it waits for the disk.
+const BATCH_CONNECTIONS: usize = 64;
 
 /// What a server did in each round.
 #[derive(Default)]

@@ -20,6 +20,7 @@ mod visible;
 
 use std::time::Duration;
 
+use process::{Folder, Process};
 use report::Report;
 
 #[global_allocator]
@@ -94,16 +95,30 @@ async fn measure(sizes: &Sizes, wanted: impl Fn(&str) -> bool) -> Report {
     if wanted("ingest") {
         ingest::measure(sizes, &mut report).await;
     }
-    if wanted("visible") {
-        visible::measure(sizes, &mut report).await;
-    }
-    if wanted("memory") {
-        memory::measure(sizes, &mut report).await;
+    if wanted("visible") || wanted("memory") {
+        whole_serve(sizes, &mut report, &wanted).await;
     }
     if wanted("start") {
         start::measure(sizes, &mut report).await;
     }
     report
+}
+
+/// What is measured at one serve with all roles: idle first, overloaded last.
+async fn whole_serve(sizes: &Sizes, report: &mut Report, wanted: impl Fn(&str) -> bool) {
+    let folder = Folder::new();
+    let server = Process::serve(&folder.path().join("data"), &[]);
+    visible::until_ready(&server).await;
+    if wanted("memory") {
+        memory::idle(sizes, &server, report).await;
+    }
+    if wanted("visible") {
+        visible::measure(sizes, &server, report).await;
+    }
+    if wanted("memory") {
+        memory::overloaded(sizes, &server, report).await;
+    }
+    server.stop();
 }
 
 /// Each connection takes a file.

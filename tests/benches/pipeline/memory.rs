@@ -6,27 +6,17 @@ use momsflow::config::Config;
 
 use crate::Sizes;
 use crate::load::{Load, Posts};
-use crate::process::{Folder, KEY, Process};
+use crate::process::{KEY, Process};
 use crate::report::{Goal, Report};
-use crate::visible::until_ready;
 
 const MB: f64 = 1e6;
 const POSTS: Posts = Posts::Batch(100);
-/// What a request of that size is counted with in the in-flight budget: about its body, and as much for its records.
+/// What a request of that size is counted with in the in-flight budget: its body, and as much for its records.
 const RESERVED: u64 = 2 * 100 * (crate::traffic::EVENT_BYTES as u64 + 256);
 
-pub async fn measure(sizes: &Sizes, report: &mut Report) {
-    eprintln!("memory");
-    let folder = Folder::new();
-    let server = Process::serve(&folder.path().join("data"), &[]);
-    until_ready(&server).await;
-    idle(sizes, &server, report).await;
-    overloaded(sizes, &server, report).await;
-    server.stop();
-}
-
 /// All roles run; PostgreSQL is not counted.
-async fn idle(sizes: &Sizes, server: &Process, report: &mut Report) {
+pub async fn idle(sizes: &Sizes, server: &Process, report: &mut Report) {
+    eprintln!("idle");
     tokio::time::sleep(sizes.settle).await;
     let (cpu, wakeups) = (server.cpu(), server.wakeups());
     tokio::time::sleep(sizes.window * 2).await;
@@ -52,7 +42,8 @@ async fn idle(sizes: &Sizes, server: &Process, report: &mut Report) {
 }
 
 /// As many clients as fill the in-flight budget ten times over, none of which waits when it is refused.
-async fn overloaded(sizes: &Sizes, server: &Process, report: &mut Report) {
+pub async fn overloaded(sizes: &Sizes, server: &Process, report: &mut Report) {
+    eprintln!("overload");
     let budget = Config::default().http.in_flight.as_u64();
     let connections = (10 * budget / RESERVED) as usize / sizes.overload_divisor;
     let load = Load {

@@ -19,12 +19,15 @@ pub const KEY: &str = "bench-key";
 pub const ADDRESS: &str = "http://";
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder below target/ that goes when it is dropped, with every process that works in it.
+/// A folder below target/, or in `MOMSFLOW_BENCH_DIR` to measure another disk. It goes when it is dropped, with
+/// every process that works in it.
 pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let place = std::env::var_os("MOMSFLOW_BENCH_DIR");
+        let place = place.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+        let folder = tempfile::tempdir_in(place).unwrap();
         // PostgreSQL runs as another user where the bench runs as root.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         Self(folder)
@@ -80,13 +83,12 @@ impl Process {
         Self::start(command, data_dir, 2)
     }
 
-    /// Starts ingest alone: no PostgreSQL is there, and none is asked for.
+    /// Starts a serve whose capture waits for a PostgreSQL that never answers, so that ingest has the machine.
     pub fn serve_ingest(data_dir: &Path) -> Self {
         const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing";
         Self::serve(
             data_dir,
             &[
-                ("MOMSFLOW_ROLES", "ingest"),
                 ("MOMSFLOW_POSTGRES__EVENTS_URL", NOWHERE),
                 ("MOMSFLOW_POSTGRES__VIEWS_URL", NOWHERE),
             ],

@@ -1,6 +1,6 @@
 //! From the acknowledgement of an event until SQL shows it, while the whole path is under load.
 //!
-//! A marker event goes out every few milliseconds beside the load. Its time begins when its 200 has been read,
+//! A marker event goes out every few milliseconds beside the load. Its time begins when its 200 has been read
 //! and ends with the answer of the query that shows it first. The query asks in a tight loop for all markers
 //! that are not there yet, so that a time is too long by one round of it, and never too short.
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::Sizes;
 use crate::event_store::connect;
 use crate::load::{Load, Posts, exchange};
-use crate::process::{Folder, KEY, Process, get};
+use crate::process::{KEY, Process, get};
 use crate::report::{Goal, Report, Series};
 use crate::traffic::Traffic;
 
@@ -30,23 +30,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// For a marker that SQL never shows.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub async fn measure(sizes: &Sizes, report: &mut Report) {
+pub async fn measure(sizes: &Sizes, server: &Process, report: &mut Report) {
     eprintln!("acknowledged to visible");
-    let folder = Folder::new();
-    let server = Process::serve(&folder.path().join("data"), &[]);
-    until_ready(&server).await;
     let sql = connect(&connection_of(&server.data_dir).unwrap().events()).await;
-    let maximum = maximum(sizes, &server, &sql, report).await;
+    let maximum = maximum(sizes, server, &sql, report).await;
+    let mut reached = Series::default();
     let mut p50 = Series::default();
     let mut p99 = Series::default();
     let mut most = Series::default();
     for _ in 0..sizes.rounds.min(3) {
-        let mut delays = under_load(sizes, &server, &sql, maximum / 2.0).await;
+        let (mut delays, load) = under_load(sizes, server, &sql, maximum / 2.0).await;
+        reached.push(load / maximum);
         delays.sort_by(f64::total_cmp);
         p50.push(delays[delays.len() / 2]);
         p99.push(delays[delays.len() * 99 / 100]);
         most.push(delays[delays.len() - 1]);
     }
+    report.add(
+        "half of it: load reached ÷ maximum",
+        reached,
+        "×",
+        Goal::AtLeast(0.45),
+    );
     report.add("half of it: acknowledged to visible, p50", p50, "s", Goal::None);
     report.add(
         "half of it: acknowledged to visible, p99",
@@ -55,7 +60,6 @@ pub async fn measure(sizes: &Sizes, report: &mut Report) {
         Goal::AtMost(1.0),
     );
     report.add("half of it: acknowledged to visible, most", most, "s", Goal::None);
-    server.stop();
 }
 
 /// Waits until `/ready` says so.
@@ -118,7 +122,8 @@ fn load(server: &Process, pace: Option<f64>, window: Duration) -> Load {
 /// Markers that were acknowledged, and when.
 type Pending = Arc<Mutex<HashMap<Uuid, Instant>>>;
 
-async fn under_load(sizes: &Sizes, server: &Process, sql: &Client, pace: f64) -> Vec<f64> {
+/// The markers' times, and the events a second that the load came to.
+async fn under_load(sizes: &Sizes, server: &Process, sql: &Client, pace: f64) -> (Vec<f64>, f64) {
     let pending = Pending::default();
     let window = sizes.window * 3;
     let running = tokio::spawn(load(server, Some(pace), window).run());
@@ -129,13 +134,8 @@ async fn under_load(sizes: &Sizes, server: &Process, sql: &Client, pace: f64) ->
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let outcome = running.await.unwrap();
-    let reached = outcome.events_per_second(Posts::Batch(BATCH));
-    assert!(
-        reached > pace * 0.9,
-        "the load was {reached:.0} instead of {pace:.0} events/s"
-    );
     assert_eq!(delays.len(), marking.await.unwrap());
-    delays
+    (delays, outcome.events_per_second(Posts::Batch(BATCH)))
 }
 
 /// Sends markers of different people for as long as the load runs; returns how many.
