@@ -14,6 +14,8 @@ use crate::broker::Record;
 const VERSION: u8 = 1;
 const CRC_END: usize = 6;
 const HEADER: usize = 30;
+/// Bytes at which a frame is full. Readers decode whole frames, and hold their memory while they hold a record.
+pub(super) const FRAME_BYTES: usize = 256 << 10;
 /// Bodies below this stay as they are: compressing them saves little and costs a call.
 const COMPRESS_FROM: usize = 512;
 /// No frame that this binary writes has a longer body; a longer one is corrupt, and must not be allocated.
@@ -64,31 +66,75 @@ impl Builder {
         self.body.len()
     }
 
-    /// Turns the records into a frame and begins anew.
-    pub(super) fn finish(&mut self, base: i64, appended_at: i64) -> Vec<u8> {
-        let (codec, body) = self.stored_body();
-        let mut frame = Vec::with_capacity(HEADER + body.len());
-        frame.extend_from_slice(&[VERSION, codec as u8, 0, 0, 0, 0]);
-        frame.extend_from_slice(&base.to_be_bytes());
-        frame.extend_from_slice(&appended_at.to_be_bytes());
-        frame.extend_from_slice(&self.records.to_be_bytes());
-        frame.extend_from_slice(&(self.body.len() as u32).to_be_bytes());
-        frame.extend_from_slice(&body);
-        let crc = crc32fast::hash(&frame[CRC_END..]);
-        frame[2..CRC_END].copy_from_slice(&crc.to_be_bytes());
-        self.body.clear();
-        self.records = 0;
-        frame
-    }
-
-    fn stored_body(&self) -> (Codec, std::borrow::Cow<'_, [u8]>) {
+    /// Turns the records into a body and begins anew.
+    pub(super) fn seal(&mut self) -> Sealed {
+        let length = self.body.len() as u32;
+        let records = std::mem::take(&mut self.records);
         if self.body.len() >= COMPRESS_FROM {
             let compressed = lz4_flex::block::compress(&self.body);
             if compressed.len() < self.body.len() {
-                return (Codec::Lz4, compressed.into());
+                self.body.clear();
+                return Sealed {
+                    codec: Codec::Lz4,
+                    body: compressed,
+                    length,
+                    records,
+                };
             }
         }
-        (Codec::Plain, self.body.as_slice().into())
+        Sealed {
+            codec: Codec::Plain,
+            body: std::mem::take(&mut self.body),
+            length,
+            records,
+        }
+    }
+}
+
+/// A frame but for its place in the log: what costs time can be done before the writer gives it one.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    codec: Codec,
+    body: Vec<u8>,
+    /// Of the body before compression.
+    length: u32,
+    records: u32,
+}
+
+impl Sealed {
+    /// Packs records into bodies of about [`FRAME_BYTES`].
+    pub(super) fn pack(records: &[Record]) -> Vec<Self> {
+        let mut builder = Builder::default();
+        let mut sealed = Vec::new();
+        for record in records {
+            builder.push(record);
+            if builder.len() >= FRAME_BYTES {
+                sealed.push(builder.seal());
+            }
+        }
+        if builder.records() > 0 {
+            sealed.push(builder.seal());
+        }
+        sealed
+    }
+
+    /// The number of records in it.
+    pub(super) fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// The frame at its place.
+    pub(super) fn frame(&self, base: i64, appended_at: i64) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(HEADER + self.body.len());
+        frame.extend_from_slice(&[VERSION, self.codec as u8, 0, 0, 0, 0]);
+        frame.extend_from_slice(&base.to_be_bytes());
+        frame.extend_from_slice(&appended_at.to_be_bytes());
+        frame.extend_from_slice(&self.records.to_be_bytes());
+        frame.extend_from_slice(&self.length.to_be_bytes());
+        frame.extend_from_slice(&self.body);
+        let crc = crc32fast::hash(&frame[CRC_END..]);
+        frame[2..CRC_END].copy_from_slice(&crc.to_be_bytes());
+        frame
     }
 }
 
@@ -230,7 +276,7 @@ mod tests {
         for record in records {
             builder.push(record);
         }
-        builder.finish(base, appended_at)
+        builder.seal().frame(base, appended_at)
     }
 
     proptest! {
@@ -278,7 +324,7 @@ mod tests {
             key: "a".into(),
             value: "b".into(),
         });
-        builder.finish(0, 0);
+        builder.seal();
         assert_eq!((builder.records(), builder.len()), (0, 0));
     }
 

@@ -33,9 +33,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use self::frame::Sealed;
 use self::shared::{Partition, Shared, inventories, lock};
 use self::store::Store;
-use self::writer::{Append, Command, Writer};
+use self::writer::{Append, Command, Content, Writer};
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
 use crate::config;
@@ -43,6 +44,8 @@ use crate::telemetry::metric;
 
 /// Bytes of appends that wait for the writer; above it, appends wait before they queue.
 const QUEUE_BYTES: usize = 8 << 20;
+/// Appends from this size on make frames of their own.
+const SEAL_FROM: usize = 8 << 10;
 /// How often it is looked whether the writer lives.
 const WRITER_CHECK: Duration = Duration::from_secs(1);
 /// What a record takes in the queue beside its bytes.
@@ -196,10 +199,15 @@ impl EventLog for EmbeddedLog {
         // A call larger than the whole budget takes all of it, rather than waiting for ever.
         let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
         let permit = self.budget.clone().acquire_many_owned(permits).await;
+        let content = if bytes >= SEAL_FROM {
+            Content::Sealed(Sealed::pack(&records))
+        } else {
+            Content::Records(records)
+        };
         let (answer, answered) = oneshot::channel();
         self.send(Command::Append(Append {
             partition,
-            records,
+            content,
             bytes,
             answer,
             _permit: permit.map_err(|_| shutting_down())?,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::frame::Builder;
+use super::frame::{Builder, FRAME_BYTES, Sealed};
 use super::mark::Mark;
 use super::segment::{Policy, Segments};
 use super::shared::{Shared, lock};
@@ -19,8 +19,6 @@ use crate::telemetry::metric;
 
 /// Bytes that go into one commit; more would only make its callers wait longer.
 const COMMIT_BYTES: usize = 4 << 20;
-/// Bytes at which a frame is full. Readers decode whole frames, and hold their memory while they hold a record.
-const FRAME_BYTES: usize = 256 << 10;
 /// A closed segment's bytes at the most; the grain of retention.
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// How often a broken store is tried again.
@@ -35,10 +33,18 @@ pub(super) enum Command {
     },
 }
 
+/// What an append brings.
+pub(super) enum Content {
+    /// Few records: those of several appends share a frame.
+    Records(Vec<Record>),
+    /// Frames of its own, packed and compressed by the caller while the writer waits for the disk.
+    Sealed(Vec<Sealed>),
+}
+
 /// Records that wait to be written.
 pub(super) struct Append {
     pub(super) partition: usize,
-    pub(super) records: Vec<Record>,
+    pub(super) content: Content,
     pub(super) bytes: usize,
     pub(super) answer: oneshot::Sender<Result<i64, LogError>>,
     pub(super) _permit: OwnedSemaphorePermit,
@@ -168,15 +174,25 @@ impl Writer {
             (tail.wrote, tail.unflushed) = (true, true);
             for append in group {
                 bases.push(tail.end + i64::from(self.builder.records()));
-                for record in &append.records {
-                    self.builder.push(record);
-                    if self.builder.len() >= FRAME_BYTES {
-                        frames.push(tail.finish(&mut self.builder, partition, now));
+                match &append.content {
+                    Content::Records(records) => {
+                        for record in records {
+                            self.builder.push(record);
+                            if self.builder.len() >= FRAME_BYTES {
+                                frames.push(tail.place(&self.builder.seal(), partition, now));
+                            }
+                        }
+                    }
+                    Content::Sealed(sealed) => {
+                        if self.builder.records() > 0 {
+                            frames.push(tail.place(&self.builder.seal(), partition, now));
+                        }
+                        frames.extend(sealed.iter().map(|sealed| tail.place(sealed, partition, now)));
                     }
                 }
             }
             if self.builder.records() > 0 {
-                frames.push(tail.finish(&mut self.builder, partition, now));
+                frames.push(tail.place(&self.builder.seal(), partition, now));
             }
             if let Some(segment) = tail.segments.close_if_due(&self.policy, now) {
                 marks.push(Mark::Closed { partition, segment });
@@ -225,10 +241,10 @@ impl Tail {
         !wrote && std::mem::take(&mut self.unflushed)
     }
 
-    fn finish(&mut self, builder: &mut Builder, partition: usize, now: jiff::Timestamp) -> FrameWrite {
-        let base = self.end;
-        self.end += i64::from(builder.records());
-        let bytes = builder.finish(base, now.as_microsecond());
+    /// Gives a frame the next offsets.
+    fn place(&mut self, sealed: &Sealed, partition: usize, now: jiff::Timestamp) -> FrameWrite {
+        let bytes = sealed.frame(self.end, now.as_microsecond());
+        self.end += i64::from(sealed.records());
         self.segments
             .add(self.end, now.as_microsecond(), bytes.len() as u64);
         FrameWrite {
