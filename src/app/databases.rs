@@ -9,7 +9,7 @@ use tokio_postgres::config::Host;
 use tracing::{info, warn};
 
 use super::stages::Stages;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::embedded::{EmbeddedPostgres, Options, READER};
 use crate::lifecycle::Health;
 use crate::retry::Backoff;
@@ -24,7 +24,15 @@ const PART: &str = "event store";
 pub(super) struct Databases {
     pub(super) events: PostgresConfig,
     pub(super) views: PostgresConfig,
-    is_embedded: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Configured,
+    Embedded,
+    /// No role here needs one, and none is configured.
+    Absent,
 }
 
 impl Databases {
@@ -42,7 +50,14 @@ impl Databases {
             return Ok(Self {
                 events: events.reveal().parse()?,
                 views: views.reveal().parse()?,
-                is_embedded: false,
+                kind: Kind::Configured,
+            });
+        }
+        if config.kafka.is_used() && !config.roles.contains(&Role::Capture) {
+            return Ok(Self {
+                events: PostgresConfig::new(),
+                views: PostgresConfig::new(),
+                kind: Kind::Absent,
             });
         }
         let options = Options::new(&config.postgres, data_dir, health.clone());
@@ -50,7 +65,7 @@ impl Databases {
         let databases = Self {
             events: postgres.events_config(),
             views: postgres.views_config(),
-            is_embedded: true,
+            kind: Kind::Embedded,
         };
         let token = stages.base.token();
         stages
@@ -101,10 +116,10 @@ impl Databases {
 
     /// Where events go, without the password.
     pub(super) fn describe(&self) -> String {
-        let kind = if self.is_embedded {
-            "embedded PostgreSQL"
-        } else {
-            "PostgreSQL"
+        let kind = match self.kind {
+            Kind::Embedded => "embedded PostgreSQL",
+            Kind::Configured => "PostgreSQL",
+            Kind::Absent => return "none on this host".to_owned(),
         };
         let host = match self.events.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),

@@ -4,6 +4,7 @@
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
 mod databases;
+mod log;
 mod parts;
 mod stages;
 
@@ -21,7 +22,6 @@ use tracing::info;
 use self::databases::Databases;
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
-use crate::broker::embedded::EmbeddedLog;
 use crate::config::{Config, Role};
 use crate::control::server::Control;
 use crate::control::{new_socket, server};
@@ -31,9 +31,6 @@ use crate::http::{Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
-
-/// How often the log's retention is carried out.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A momsflow that runs.
 pub struct App {
@@ -113,7 +110,7 @@ async fn start(
         log,
         shared,
     } = Parts::open(stages, config, data_dir).await?;
-    keep_log(stages, log);
+    log.keep(stages, shared.config.shutdown_deadline);
     if shared.config.roles.contains(&Role::Capture) {
         start_capture(stages, &shared, databases.clone(), data_dir.instance_id()?);
     }
@@ -158,18 +155,6 @@ fn sources(
     let mut sources = Sources::default();
     sources.add(&key, source)?;
     Ok((sources, file))
-}
-
-/// Retention while it runs; at the end the log is closed.
-fn keep_log(stages: &mut Stages, log: Arc<EmbeddedLog>) {
-    let token = stages.back.token();
-    stages.back.spawn("event log", async move {
-        tokio::select! {
-            () = log.keep_retaining(RETENTION_INTERVAL) => {}
-            () = token.cancelled() => log.close().await,
-        }
-        Ok::<_, String>(())
-    });
 }
 
 fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, owner: String) {

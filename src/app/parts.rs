@@ -5,9 +5,9 @@ use deadpool_postgres::Pool;
 use jiff::Timestamp;
 
 use super::databases::Databases;
+use super::log::Log;
 use super::stages::Stages;
 use crate::broker::EventLog;
-use crate::broker::embedded::EmbeddedLog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::server::Control;
@@ -23,7 +23,7 @@ const SPARE_CONNECTIONS: usize = 4;
 /// What has to be there before a role can start.
 pub(super) struct Parts {
     pub(super) databases: Databases,
-    pub(super) log: Arc<EmbeddedLog>,
+    pub(super) log: Log,
     pub(super) shared: Shared,
 }
 
@@ -49,16 +49,16 @@ impl Parts {
         let started_at = clock.now();
         let health = Health::default();
         let databases = Databases::open(&config, data_dir.path(), &health, stages).await?;
-        let folder = data_dir.path().join("event-log");
-        let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
-        let connections = log.partitions() as usize + SPARE_CONNECTIONS;
+        let log = Log::open(&config, data_dir.path(), &clock).await?;
+        let seam = log.seam();
+        let connections = seam.partitions() as usize + SPARE_CONNECTIONS;
         let shared = Shared {
             pool: pool::connect(databases.events.clone(), connections),
             config,
             clock,
             started_at,
             health,
-            log: log.clone(),
+            log: seam,
             capture: capture::Status::default(),
         };
         Ok(Self {
