@@ -40,7 +40,7 @@ test: setup-test ## Runs every check and test, as CI does
 	fi
 	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
 
-interop: setup-run ## Tries unmodified SDKs of five kinds and prints what became of their events
+interop: setup-run ## Tries unmodified Segment SDKs and prints what was sent and stored
 	@tests/interop/setup.sh full
 	MOMSFLOW_INTEROP=1 cargo test --locked --test it -- interop:: --nocapture --test-threads=1
 

@@ -24,6 +24,7 @@ CREATE TABLE events (
     sent_at            timestamptz,
     is_bot             boolean NOT NULL,
     source             text NOT NULL,
+    trusted            boolean NOT NULL,
     properties         jsonb,
     traits             jsonb,
     context            jsonb,
@@ -42,6 +43,7 @@ COMMENT ON COLUMN events.event IS 'Name of a track event';
 COMMENT ON COLUMN events.name IS 'Name of a page or screen';
 COMMENT ON COLUMN events.is_bot IS 'By user agent';
 COMMENT ON COLUMN events.source IS 'Name of the write key that it came with';
+COMMENT ON COLUMN events.trusted IS 'Whether that key was secret then: only a trusted source''s user_id is believed';
 COMMENT ON COLUMN events.log_id IS 'The log that the offset belongs to, see logs.id';
 
 CREATE INDEX events_received_at ON events USING brin (received_at);
@@ -149,6 +151,7 @@ COMMENT ON COLUMN dead_letters.scope IS 'What the request gave the event besides
 COMMENT ON COLUMN dead_letters.discarded_at IS 'When somebody gave it up: the payload is gone, the account stays';
 COMMENT ON COLUMN dead_letters.payload_length IS 'Of the whole payload; more than is kept where it was cut';
 CREATE INDEX dead_letters_recorded_at ON dead_letters (recorded_at);
+CREATE INDEX dead_letters_waiting ON dead_letters (id) WHERE replayed_at IS NULL AND discarded_at IS NULL;
 
 -- Rows really stored, by minute of received_at. One row a log partition, so that captures do not wait for each other.
 CREATE TABLE event_minutes (
@@ -179,11 +182,24 @@ CREATE TABLE event_properties (
 );
 COMMENT ON TABLE event_properties IS 'Property keys and JSON types seen; counts are written every few seconds';
 
+-- What each event name has come to. One row a log partition, as above.
+CREATE TABLE event_totals (
+    source        text NOT NULL,
+    type          text NOT NULL,
+    event         text NOT NULL,
+    log_partition integer NOT NULL,
+    events        bigint NOT NULL,
+    bot_events    bigint NOT NULL,
+    first_seen_at timestamptz NOT NULL,
+    last_seen_at  timestamptz NOT NULL,
+    PRIMARY KEY (source, type, event, log_partition)
+);
+
 CREATE VIEW event_catalog AS
 SELECT source, type, event,
        sum(events + bot_events)::bigint AS events,
-       min(minute) AS first_seen_at,
-       max(minute) AS last_seen_at
-FROM event_minutes
+       min(first_seen_at) AS first_seen_at,
+       max(last_seen_at) AS last_seen_at
+FROM event_totals
 GROUP BY source, type, event;
-COMMENT ON VIEW event_catalog IS 'The events that exist: name, source, counts, first and last seen (to the minute)';
+COMMENT ON VIEW event_catalog IS 'The events that exist: name, source, counts, first and last received (to the minute)';

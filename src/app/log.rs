@@ -57,6 +57,7 @@ impl Log {
     }
 
     /// Looks after the log until the back stage stops; then what was appended is answered and it is closed.
+    /// A writer that died takes the process with it.
     pub(super) fn keep(self, stages: &mut Stages, shutdown_deadline: Duration) {
         let token = stages.back.token();
         stages.back.spawn("event log", async move {
@@ -64,6 +65,7 @@ impl Log {
                 Self::Embedded(log) => {
                     tokio::select! {
                         () = log.keep_retaining(RETENTION_INTERVAL) => {}
+                        () = log.writer_died() => return Err("its writer died".to_owned()),
                         () = token.cancelled() => log.close().await,
                     }
                     Ok(())

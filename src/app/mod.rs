@@ -3,9 +3,9 @@
 //! Tasks run in four stages, stopped one after the other: the *front* takes requests; *capture* stores what was
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
-mod databases;
 mod log;
 mod parts;
+mod postgres;
 mod stages;
 
 use std::collections::HashMap;
@@ -19,7 +19,6 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::info;
 
-use self::databases::Databases;
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
 use crate::config::{Config, Role};
@@ -31,6 +30,9 @@ use crate::http::{Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
+
+/// How often metrics are folded.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A momsflow that runs.
 pub struct App {
@@ -105,14 +107,11 @@ async fn start(
 ) -> anyhow::Result<Addresses> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
-    let Parts {
-        databases,
-        log,
-        shared,
-    } = Parts::open(stages, config, data_dir).await?;
+    let Parts { log, shared } = Parts::open(stages, config, data_dir).await?;
     log.keep(stages, shared.config.shutdown_deadline);
+    keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
-        start_capture(stages, &shared, databases.clone(), data_dir.instance_id()?);
+        start_capture(stages, &shared, data_dir.instance_id()?);
     }
     let ingest = Arc::new(ingest::Ingest::new(
         shared.log.clone(),
@@ -123,7 +122,7 @@ async fn start(
         true => Some(start_ingest(stages, &shared, sources, &ingest)?),
         false => None,
     };
-    let control = Arc::new(shared.control(ingest, http, databases.describe()));
+    let control = Arc::new(shared.control(ingest, http));
     let admin = start_admin(stages, &shared, data_dir.path(), metrics, control)?;
     Ok(Addresses {
         http,
@@ -157,26 +156,41 @@ fn sources(
     Ok((sources, file))
 }
 
-fn start_capture(stages: &mut Stages, shared: &Shared, databases: Databases, owner: String) {
-    let capture = capture::Capture {
-        log: shared.log.clone(),
-        pool: shared.pool.clone(),
-        clock: shared.clock.clone(),
-        health: shared.health.clone(),
-        config: shared.config.capture.clone(),
-        backdate_from: shared.config.ingest.backdate_from,
-        owner,
-        status: shared.capture.clone(),
-        shutdown_deadline: shared.config.shutdown_deadline,
-    };
-    let health = shared.health.clone();
-    let token = stages.capture.token();
-    Databases::expect_schema(&health);
-    stages.capture.spawn("capture", async move {
-        tokio::select! {
-            ready = databases.migrate(&health) => ready?,
-            () = token.cancelled() => return Ok(()),
+/// Folds the samples of histograms together. Without it each would be kept until somebody scrapes.
+fn keep_metrics(stages: &mut Stages, metrics: PrometheusHandle) {
+    let token = stages.back.token();
+    stages.back.spawn("metrics", async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(METRICS_INTERVAL) => metrics.run_upkeep(),
+                () = token.cancelled() => return Ok::<_, String>(()),
+            }
         }
+    });
+}
+
+fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
+    let (log, clock, health) = (shared.log.clone(), shared.clock.clone(), shared.health.clone());
+    let (config, status) = (shared.config.clone(), shared.capture.clone());
+    let known = shared.databases.clone();
+    let token = stages.capture.token();
+    postgres::expect_schema(&health);
+    stages.capture.spawn("capture", async move {
+        let databases = tokio::select! {
+            migrated = postgres::migrated(known, &health) => migrated?,
+            () = token.cancelled() => return Ok(()),
+        };
+        let capture = capture::Capture {
+            log,
+            pool: databases.pool,
+            clock,
+            health,
+            config: config.capture,
+            backdate_from: config.ingest.backdate_from,
+            owner,
+            status,
+            shutdown_deadline: config.shutdown_deadline,
+        };
         capture.run(token).await.map_err(anyhow::Error::msg)
     });
 }

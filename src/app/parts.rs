@@ -1,11 +1,10 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use deadpool_postgres::Pool;
 use jiff::Timestamp;
 
-use super::databases::Databases;
 use super::log::Log;
+use super::postgres::{self, Known};
 use super::stages::Stages;
 use crate::broker::EventLog;
 use crate::clock::Clock;
@@ -15,14 +14,12 @@ use crate::data_dir::DataDir;
 use crate::event::Policy;
 use crate::lifecycle::Health;
 use crate::roles::{capture, ingest};
-use crate::store::pool;
 
 /// Connections to PostgreSQL beside those of capture's partitions.
 const SPARE_CONNECTIONS: usize = 4;
 
 /// What has to be there before a role can start.
 pub(super) struct Parts {
-    pub(super) databases: Databases,
     pub(super) log: Log,
     pub(super) shared: Shared,
 }
@@ -34,12 +31,12 @@ pub(super) struct Shared {
     pub(super) started_at: Timestamp,
     pub(super) health: Health,
     pub(super) log: Arc<dyn EventLog>,
-    pub(super) pool: Pool,
+    pub(super) databases: Known,
     pub(super) capture: capture::Status,
 }
 
 impl Parts {
-    /// Starts PostgreSQL, where it is the embedded one, and opens the log.
+    /// Opens the log, and has PostgreSQL started where it is the embedded one.
     pub(super) async fn open(
         stages: &mut Stages,
         config: Config,
@@ -48,12 +45,11 @@ impl Parts {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
-        let databases = Databases::open(&config, data_dir.path(), &health, stages).await?;
         let log = Log::open(&config, data_dir.path(), &clock).await?;
         let seam = log.seam();
         let connections = seam.partitions() as usize + SPARE_CONNECTIONS;
         let shared = Shared {
-            pool: pool::connect(databases.events.clone(), connections),
+            databases: postgres::open(&config, data_dir.path(), &health, stages, connections).await?,
             config,
             clock,
             started_at,
@@ -61,22 +57,13 @@ impl Parts {
             log: seam,
             capture: capture::Status::default(),
         };
-        Ok(Self {
-            databases,
-            log,
-            shared,
-        })
+        Ok(Self { log, shared })
     }
 }
 
 impl Shared {
     /// What subcommands may see and do.
-    pub(super) fn control(
-        &self,
-        ingest: Arc<ingest::Ingest>,
-        http: Option<SocketAddr>,
-        event_store: String,
-    ) -> Control {
+    pub(super) fn control(&self, ingest: Arc<ingest::Ingest>, http: Option<SocketAddr>) -> Control {
         Control {
             started_at: self.started_at,
             roles: self.config.roles.clone(),
@@ -87,9 +74,8 @@ impl Shared {
             capture: self.capture.clone(),
             ingest,
             policy: Policy::new(&self.config.ingest),
-            pool: self.pool.clone(),
+            databases: self.databases.clone(),
             clock: self.clock.clone(),
-            event_store,
         }
     }
 }

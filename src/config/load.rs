@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat, Map};
+use config::{Environment, File, FileFormat, Map, Value, ValueKind};
 
 use super::validate::{Fault, validate};
 use super::{Config, Role};
@@ -54,13 +54,15 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
         let text = read(path)?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
-    let merged = builder
+    let merged: Table = builder
         .add_source(environment(env))
         .build()
+        .and_then(config::Config::try_deserialize)
         .map_err(|error| ConfigError::Malformed(error.to_string()))?;
 
     let mut faults = Vec::new();
-    let mut config: Config = serde_ignored::deserialize(merged, |path| {
+    let readable = without_wrong_types(merged, &mut faults);
+    let mut config: Config = serde_ignored::deserialize(value(readable), |path| {
         faults.push(Fault::unknown_key(&path.to_string()));
     })
     .map_err(|error| ConfigError::Malformed(error.to_string()))?;
@@ -77,6 +79,59 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
         Ok(config)
     } else {
         Err(ConfigError::Faults(faults))
+    }
+}
+
+type Table = Map<String, Value>;
+
+fn value(table: Table) -> Value {
+    Value::new(None, ValueKind::Table(table))
+}
+
+/// Leaves out each value that its field cannot take, with a fault for it, so that one does not hide the next.
+fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
+    let mut readable = Table::new();
+    for (key, value) in merged {
+        let kept = match value.kind {
+            ValueKind::Table(section) => {
+                let wrap = |name: &str, value: &Value| {
+                    let section = Table::from([(name.to_owned(), value.clone())]);
+                    Table::from([(key.clone(), self::value(section))])
+                };
+                let fields = section
+                    .into_iter()
+                    .filter(|(name, value)| fits(wrap(name, value), &format!("{key}.{name}"), faults));
+                self::value(fields.collect())
+            }
+            ValueKind::Array(items) if is_list_of_tables(&items) => {
+                let wrap = |item: &Value| {
+                    let list = Value::new(None, ValueKind::Array(vec![item.clone()]));
+                    Table::from([(key.clone(), list)])
+                };
+                let items = items.into_iter().enumerate();
+                let fitting =
+                    items.filter(|(index, item)| fits(wrap(item), &format!("{key}.{index}"), faults));
+                Value::new(None, ValueKind::Array(fitting.map(|(_, item)| item).collect()))
+            }
+            _ if fits(Table::from([(key.clone(), value.clone())]), &key, faults) => value,
+            _ => continue,
+        };
+        readable.insert(key, kept);
+    }
+    readable
+}
+
+fn is_list_of_tables(items: &[Value]) -> bool {
+    !items.is_empty() && items.iter().all(|item| matches!(item.kind, ValueKind::Table(_)))
+}
+
+fn fits(alone: Table, field: &str, faults: &mut Vec<Fault>) -> bool {
+    match value(alone).try_deserialize::<Config>() {
+        Ok(_) => true,
+        Err(error) => {
+            faults.push(Fault::wrong_type(field, &error));
+            false
+        }
     }
 }
 

@@ -27,6 +27,25 @@ impl Fault {
         }
     }
 
+    /// `field` is the key or list item that was tried; the library names the place inside an item.
+    pub(super) fn wrong_type(field: &str, error: &config::ConfigError) -> Self {
+        let text = error.to_string();
+        let (reason, place) = text.split_once(" for key `").unwrap_or((&text, ""));
+        let field = match place.trim_end_matches('`').split_once("].") {
+            Some((_, inside)) => format!("{field}.{inside}"),
+            None => field.to_owned(),
+        };
+        let constraint = match reason.split_once("expected struct ") {
+            Some((before, _)) => format!("{before}expected a section"),
+            None => reason.to_owned(),
+        };
+        Self::new(
+            field,
+            constraint,
+            "`momsflow config reference` shows what it takes",
+        )
+    }
+
     pub(super) fn unknown_key(field: &str) -> Self {
         let hint = match nearest(field) {
             Some(known) => format!("did you mean `{known}`?"),

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use deadpool_postgres::Pool;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::message::{
     ImportQuery, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
@@ -21,6 +21,7 @@ use crate::event::{Client, Policy};
 use crate::http::{Routes, Source};
 use crate::lifecycle::Health;
 use crate::roles::{capture, ingest};
+use crate::store::databases::Databases;
 use crate::store::dead_letters;
 
 /// The largest piece of an import.
@@ -40,10 +41,9 @@ pub struct Control {
     pub capture: capture::Status,
     pub ingest: Arc<ingest::Ingest>,
     pub policy: Policy,
-    pub pool: Pool,
+    /// Nothing until PostgreSQL has started.
+    pub databases: watch::Receiver<Option<Databases>>,
     pub clock: Clock,
-    /// Where events go, for people.
-    pub event_store: String,
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -129,7 +129,12 @@ impl Control {
                 log_id: self.log.log_id(),
                 partitions,
             },
-            event_store: self.event_store.clone(),
+            event_store: match &*self.databases.borrow() {
+                Some(databases) => databases.describe(),
+                // Nobody will tell: no role of this process needs one.
+                None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
+                None => "embedded PostgreSQL, starting".to_owned(),
+            },
         })
     }
 
@@ -138,7 +143,11 @@ impl Control {
     async fn replay(&self, request: &ReplayRequest) -> Result<ReplayReply, String> {
         let mut reply = ReplayReply::default();
         let mut after = 0;
-        let client = self.pool.get().await.map_err(|error| error.to_string())?;
+        let databases = self.databases.borrow().clone();
+        let pool = databases
+            .ok_or("PostgreSQL is still starting, or no role here needs it")?
+            .pool;
+        let client = pool.get().await.map_err(|error| error.to_string())?;
         loop {
             let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)
                 .await

@@ -109,6 +109,24 @@ impl EmbeddedPostgres {
         })
     }
 
+    /// Whether the data dir holds no cluster yet.
+    ///
+    /// # Errors
+    /// When a server cannot run here at all: nothing is installed that fits, or the folder is out of reach.
+    pub async fn is_new(options: &Options) -> Result<bool, EmbeddedError> {
+        Ok(examine(options).await?.made_by.is_none())
+    }
+
+    /// Ends whatever runs on the data dir's cluster.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn end_strays(data_dir: &Path) -> Result<(), EmbeddedError> {
+        strays::end(&Layout::of(data_dir)?.cluster(), STRAY_PATIENCE)
+            .await
+            .map(drop)
+    }
+
     /// Where it is, with the passwords of its roles.
     pub fn connections(&self) -> &Connections {
         &self.connections
@@ -178,8 +196,16 @@ impl Passwords {
     }
 }
 
-/// Does everything that comes before the server's start: afterwards there is a cluster, and nothing runs on it.
-async fn prepare(options: &Options) -> Result<(Launch, Passwords), EmbeddedError> {
+/// What is known of a data dir and this machine before anything is done.
+struct Examined {
+    account: Option<Account>,
+    layout: Layout,
+    /// The major version that made the cluster; `None` where there is none.
+    made_by: Option<u32>,
+    installation: Installation,
+}
+
+async fn examine(options: &Options) -> Result<Examined, EmbeddedError> {
     let account = Account::choose(&options.data_dir)?;
     let layout = Layout::create(&options.data_dir, account.as_ref())?;
     let made_by = layout.made_by()?;
@@ -187,6 +213,22 @@ async fn prepare(options: &Options) -> Result<(Launch, Passwords), EmbeddedError
     if let Some(account) = &account {
         account.check_path(layout.folder()).await?;
     }
+    Ok(Examined {
+        account,
+        layout,
+        made_by,
+        installation,
+    })
+}
+
+/// Does everything that comes before the server's start: afterwards there is a cluster, and nothing runs on it.
+async fn prepare(options: &Options) -> Result<(Launch, Passwords), EmbeddedError> {
+    let Examined {
+        account,
+        layout,
+        made_by,
+        installation,
+    } = examine(options).await?;
     for folder in [layout.unfinished_cluster(), layout.cluster()] {
         strays::end(&folder, STRAY_PATIENCE).await?;
     }

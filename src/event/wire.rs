@@ -55,8 +55,11 @@ fn decode_other<'a>(text: &str, event_error: &serde_json::Error) -> Result<WireR
     #[derive(serde::Deserialize)]
     struct Version {
         v: u64,
+        // Without one it is somebody else's record, whatever its `v` means.
+        #[serde(rename = "event_id")]
+        _event_id: uuid::Uuid,
     }
-    if let Ok(Version { v }) = serde_json::from_str(text)
+    if let Ok(Version { v, .. }) = serde_json::from_str(text)
         && v > VERSION.into()
     {
         return Err(WireError::NewerVersion(v));

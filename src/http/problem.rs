@@ -142,6 +142,9 @@ impl Problem {
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
+            // What Segment's server calls it: its Python SDKs read this beside `code`, and where it is missing they
+            // take the refusal for a broken connection and try a wrong key eleven times.
+            "message": self.detail,
         });
         for (name, value) in &self.extra {
             body[name] = value.clone();

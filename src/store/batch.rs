@@ -1,6 +1,7 @@
 //! What capture asks the store to write in one transaction.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -88,8 +89,8 @@ pub struct Batch<'a> {
     pub duplicates: i64,
     /// How many of `duplicates` differ from what they copy.
     pub conflicts: i64,
-    /// Offsets that hold no record.
-    pub gap: i64,
+    /// Runs of offsets that hold no record.
+    pub gaps: Vec<Range<i64>>,
     /// What the event catalogue learns, when it is time to write it.
     pub properties: Vec<PropertyCount>,
 }

@@ -10,9 +10,9 @@ use crate::event::{Event, RawJson};
 
 /// The columns that a row has, in this order.
 pub const COLUMNS: &str = "received_at, event_id, occurred_at, accepted_at, type, event, name, user_id, anonymous_id, \
-    group_id, previous_id, original_timestamp, sent_at, is_bot, source, properties, traits, context, log_id, \
-    log_partition, log_offset";
-const COLUMN_COUNT: i16 = 21;
+    group_id, previous_id, original_timestamp, sent_at, is_bot, source, trusted, properties, traits, context, \
+    log_id, log_partition, log_offset";
+const COLUMN_COUNT: i16 = 22;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// 2000-01-01T00:00:00Z in microseconds since 1970, where PostgreSQL's time begins.
@@ -66,6 +66,7 @@ impl CopyBuffer {
         put_optional(out, event.sent_at, put_timestamp);
         put_bytes(out, &[u8::from(event.is_bot)]);
         put_bytes(out, event.source.as_bytes());
+        put_bytes(out, &[u8::from(event.trusted)]);
         for json in [&event.properties, &event.traits, &event.context] {
             put_optional(out, json.as_ref(), put_jsonb);
         }

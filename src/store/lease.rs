@@ -39,6 +39,12 @@ pub async fn register_log(
     kind: &str,
     now: Timestamp,
 ) -> Result<i32, tokio_postgres::Error> {
+    if let Some(known) = client
+        .query_opt(include_str!("sql/find_log.sql"), &[&log_id])
+        .await?
+    {
+        return Ok(known.get(0));
+    }
     let row = client
         .query_one(include_str!("sql/register_log.sql"), &[&log_id, &kind, &now])
         .await?;
@@ -121,23 +127,6 @@ pub async fn give_up(client: &Client, lease: &Lease) -> Result<(), tokio_postgre
         .execute(
             include_str!("sql/give_up_lease.sql"),
             &[&lease.log, &lease.partition, &lease.epoch],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Notes offsets that the log no longer held when capture came for them.
-pub async fn record_gap(
-    client: &Client,
-    lease: &Lease,
-    from: i64,
-    to: i64,
-    now: Timestamp,
-) -> Result<(), tokio_postgres::Error> {
-    client
-        .execute(
-            include_str!("sql/add_gap.sql"),
-            &[&lease.log, &lease.partition, &from, &to, &now],
         )
         .await?;
     Ok(())

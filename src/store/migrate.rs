@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use tracing::info;
 
 use super::pool::with_timeouts;
+use super::sqlstate::{Failure, failure_of};
 
 mod events {
     refinery::embed_migrations!("migrations/events");
@@ -79,6 +80,22 @@ pub enum MigrateError {
         database: Database,
         source: tokio_postgres::Error,
     },
+}
+
+impl MigrateError {
+    /// Whether a later attempt may succeed: the server is away, or a table was busy.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Newer { .. } => false,
+            Self::Connection { .. } => true,
+            Self::Failed { source, .. } => match source.kind() {
+                refinery::error::Kind::Connection(_, cause) => cause
+                    .downcast_ref::<tokio_postgres::Error>()
+                    .is_some_and(|error| failure_of(error) == Failure::Transient),
+                _ => false,
+            },
+        }
+    }
 }
 
 /// Brings a database to this binary's schema. Any number of processes may try at the same time; a second run

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod catalog;
 mod copy;
+pub mod databases;
 pub mod dead_letters;
 pub mod dedupe;
 pub mod guilty;

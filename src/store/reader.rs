@@ -9,7 +9,7 @@ use super::pool::with_timeouts;
 
 /// Tables and views of the event store for readers. Parents only: a month's partition is read through `events`,
 /// and so stays hidden in the lists of dashboards. Not `leases` and `event_id_claims`, which mean nothing to people.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "events",
     "events_late",
     "all_events",
@@ -19,6 +19,7 @@ const EVENTS: [&str; 11] = [
     "log_gaps",
     "dead_letters",
     "event_minutes",
+    "event_totals",
     "event_properties",
     "event_catalog",
 ];

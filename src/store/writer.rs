@@ -57,6 +57,7 @@ pub async fn write(
 
     copy_rows(&transaction, lease, &fresh, &destinations).await?;
     add_dead_letters(&transaction, lease, batch, now).await?;
+    add_gaps(&transaction, lease, batch, now).await?;
     add_minutes(&transaction, lease, &fresh, names).await?;
     add_properties(&transaction, lease, batch, now).await?;
 
@@ -65,7 +66,7 @@ pub async fn write(
         duplicate: copies.len() as i64 + batch.duplicates,
         dead_letter: batch.dead_letters.len() as i64 - batch.foreign,
         foreign: batch.foreign,
-        gap: batch.gap,
+        gap: batch.gaps.iter().map(|gap| gap.end - gap.start).sum(),
         conflict: conflicts(&transaction, &copies).await? + batch.conflicts,
     };
     advance(&transaction, lease, batch, &tally, now).await?;
@@ -136,6 +137,22 @@ pub(super) fn encode(rows: &[&Row<'_>], lease: &Lease) -> bytes::Bytes {
         buffer.push(&row.event, lineage);
     }
     buffer.finish()
+}
+
+/// Keeps the bounds of what the log no longer held.
+async fn add_gaps(
+    transaction: &Transaction<'_>,
+    lease: &Lease,
+    batch: &Batch<'_>,
+    now: Timestamp,
+) -> Result<(), tokio_postgres::Error> {
+    for gap in &batch.gaps {
+        let parameters: [&(dyn ToSql + Sync); 5] = [&lease.log, &lease.partition, &gap.start, &gap.end, &now];
+        transaction
+            .execute(include_str!("sql/add_gap.sql"), &parameters)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn advance(

@@ -54,24 +54,36 @@ node_sdks() {
     (cd "$cache/node" && npm install --silent --no-audit --no-fund --ignore-scripts >&2) && finish node package.json
 }
 
-java_sdk() {
-    is_current java java/pom.xml && return 0
-    say "installing the Java SDK"
-    rm -rf "$cache/java"
-    mvn -q -B -f "$sources/java/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-        -DoutputDirectory="$PWD/$cache/java" >&2 && finish java java/pom.xml
+# jars FOLDER: what its pom.xml names, and what that needs.
+jars() {
+    is_current "$1" "$1/pom.xml" && return 0
+    say "installing the SDK for $1"
+    rm -rf "${cache:?}/$1"
+    mvn -q -B -f "$sources/$1/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$PWD/$cache/$1" >&2 && finish "$1" "$1/pom.xml"
 }
 
 # optional INSTALLER: in the short form an SDK that cannot be installed is left out, and its test says so.
 optional() { "$1" || say "left out: $1 failed"; }
+
+# What the tests will leave out; they cannot say so themselves when they pass.
+left_out() {
+    for kind in venv node java kotlin; do
+        [ -e "$cache/$kind/.installed" ] || printf ' %s' "$kind"
+    done
+    [ -e /usr/bin/chromium ] || printf ' chromium'
+}
 
 mkdir -p "$cache"
 if [ "$purpose" = full ]; then
     install_packages
     python_sdks
     node_sdks
-    java_sdk
+    jars java
+    jars kotlin
 else
     if command -v python3 >/dev/null; then optional python_sdks; fi
     if command -v npm >/dev/null; then optional node_sdks; fi
+    missing="$(left_out)"
+    [ -z "$missing" ] || say "The tests with SDKs leave out what needs:$missing (make interop installs all)"
 fi

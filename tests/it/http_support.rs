@@ -213,6 +213,7 @@ impl Reply {
         );
         assert_eq!(body["type"], format!("urn:momsflow:problem:{code}"));
         assert!(!body["title"].as_str().unwrap().is_empty() && !body["detail"].as_str().unwrap().is_empty());
+        assert_eq!(body["message"], body["detail"]);
         body
     }
 }

@@ -54,9 +54,9 @@ async fn the_reader_sees_the_parents_and_changes_nothing() {
         .batch_execute(
             "CREATE TABLE events_2026_01 PARTITION OF events \
              FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00'); \
-             INSERT INTO events (received_at, event_id, occurred_at, accepted_at, type, is_bot, source, log_id, \
+             INSERT INTO events (received_at, event_id, occurred_at, accepted_at, type, is_bot, source, trusted, log_id, \
                                  log_partition, log_offset) \
-             VALUES ('2026-01-05', gen_random_uuid(), '2026-01-05', '2026-01-05', 'track', false, 's', 1, 0, 0)",
+             VALUES ('2026-01-05', gen_random_uuid(), '2026-01-05', '2026-01-05', 'track', false, 's', true, 1, 0, 0)",
         )
         .await
         .unwrap();

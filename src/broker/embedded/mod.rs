@@ -43,6 +43,8 @@ use crate::telemetry::metric;
 
 /// Bytes of appends that wait for the writer; above it, appends wait before they queue.
 const QUEUE_BYTES: usize = 8 << 20;
+/// How often it is looked whether the writer lives.
+const WRITER_CHECK: Duration = Duration::from_secs(1);
 /// What a record takes in the queue beside its bytes.
 const RECORD_OVERHEAD: usize = 64;
 /// The longest record; far above what ingest lets through, and what a frame can hold.
@@ -118,6 +120,16 @@ impl EmbeddedLog {
             tokio::time::sleep(period).await;
             if let Err(error) = self.retain().await {
                 warn!(%error, "deleting expired events from the log failed; will try again");
+            }
+        }
+    }
+
+    /// Resolves when the writer thread ended although nobody closed the log. Pends for ever after a close.
+    pub async fn writer_died(&self) {
+        loop {
+            tokio::time::sleep(WRITER_CHECK).await;
+            if lock(&self.writer).as_ref().is_some_and(JoinHandle::is_finished) {
+                return;
             }
         }
     }

@@ -69,10 +69,11 @@ proptest! {
 #[test]
 fn a_newer_record_waits_and_a_foreign_one_does_not() {
     assert_eq!(
-        wire::decode(br#"{"v":2,"shape":"unknown"}"#),
+        wire::decode(br#"{"v":2,"event_id":"0198c7a2-5c5e-7cc0-9a2e-0123456789ab","shape":"unknown"}"#),
         Err(WireError::NewerVersion(2))
     );
     assert!(matches!(wire::decode(b"{}"), Err(WireError::Foreign(_))));
+    assert!(matches!(wire::decode(br#"{"v":2}"#), Err(WireError::Foreign(_))));
     assert!(matches!(wire::decode(b"\xff"), Err(WireError::Foreign(_))));
 }
 

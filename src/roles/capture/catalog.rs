@@ -1,6 +1,8 @@
 //! Counts property keys and their JSON types for the event catalogue, and says when they are worth writing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, EventKind, JsonType, unescape};
@@ -10,6 +12,9 @@ use crate::store::batch::PropertyCount;
 const MAX_PROPERTIES: usize = 200;
 /// The longest property key that is kept, in bytes of JSON text.
 const MAX_KEY: usize = 200;
+/// The most property keys of all partitions together, so that a client that puts ids into keys cannot swamp the
+/// memory or the table.
+const MAX_TOTAL: usize = 20_000;
 /// How often counts alone are written; a new key or type is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
 
@@ -31,6 +36,8 @@ pub(super) struct Catalog {
     key: String,
     has_news: bool,
     written: Instant,
+    /// Property keys that all partitions keep.
+    total: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -42,12 +49,14 @@ struct Known {
 }
 
 impl Catalog {
-    pub(super) fn new() -> Self {
+    /// A catalogue that shares its bound with others by `total`.
+    pub(super) fn new(total: Arc<AtomicUsize>) -> Self {
         Self {
             names: HashMap::new(),
             key: String::new(),
             has_news: false,
             written: Instant::now(),
+            total,
         }
     }
 
@@ -70,6 +79,7 @@ impl Catalog {
         Entry {
             known: self.names.get_mut(&self.key),
             has_news: &mut self.has_news,
+            total: &self.total,
         }
     }
 
@@ -86,10 +96,34 @@ impl Catalog {
     pub(super) fn take(&mut self) -> Vec<PropertyCount> {
         self.has_news = false;
         self.written = Instant::now();
-        let mut counts: Vec<_> = self.names.values_mut().flat_map(Known::take).collect();
-        counts.sort_unstable();
-        counts
+        let counts = self.names.values_mut().flat_map(Known::take);
+        merge(counts.collect())
     }
+}
+
+/// Sorts counts and adds up those of one property: a key has as many spellings as JSON has escapes.
+fn merge(mut counts: Vec<PropertyCount>) -> Vec<PropertyCount> {
+    counts.sort_unstable();
+    counts.dedup_by(|next, kept| {
+        let is_same = (
+            &next.source,
+            next.kind,
+            &next.event,
+            &next.property,
+            next.json_type,
+        ) == (
+            &kept.source,
+            kept.kind,
+            &kept.event,
+            &kept.property,
+            kept.json_type,
+        );
+        if is_same {
+            kept.events += next.events;
+        }
+        is_same
+    });
+    counts
 }
 
 impl Known {
@@ -118,6 +152,7 @@ impl Known {
 pub(super) struct Entry<'a> {
     known: Option<&'a mut Known>,
     has_news: &'a mut bool,
+    total: &'a AtomicUsize,
 }
 
 impl Entry<'_> {
@@ -136,8 +171,31 @@ impl Entry<'_> {
         if raw_key.len() > MAX_KEY || (is_new && known.properties.len() >= MAX_PROPERTIES) {
             return;
         }
+        if is_new && self.total.fetch_add(1, Ordering::Relaxed) >= MAX_TOTAL {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         *self.has_news = true;
         let types = known.properties.entry(raw_key.to_owned()).or_default();
         types[json_type as usize] = Some(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spellings_of_a_key_are_one_property() {
+        let count = |property: &str, events| PropertyCount {
+            source: "web".to_owned(),
+            kind: EventKind::Track,
+            event: "e".to_owned(),
+            property: property.to_owned(),
+            json_type: "string",
+            events,
+        };
+        let merged = merge(vec![count("b", 1), count("a", 2), count("b", 3)]);
+        assert_eq!(merged, [count("a", 2), count("b", 4)]);
     }
 }

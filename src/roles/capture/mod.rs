@@ -12,6 +12,7 @@ mod status;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use deadpool_postgres::Pool;
 use jiff::Timestamp;
@@ -49,8 +50,9 @@ impl Capture {
     pub async fn run(self, token: CancellationToken) -> Result<(), String> {
         let mut tasks = Tasks::new("capture partitions");
         let stopping = tasks.token();
+        let catalogued = Arc::new(AtomicUsize::new(0));
         for partition in 0..self.log.partitions() {
-            let worker = worker::Worker::new(self.clone(), partition);
+            let worker = worker::Worker::new(self.clone(), partition, catalogued.clone());
             tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
         }
         tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping));

@@ -1,6 +1,7 @@
 //! Sorts log records into what becomes of them: a row, a duplicate, a dead letter. Pure.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::catalog::Catalog;
 use crate::broker::StoredRecord;
 use crate::event::wire::{self, WireError, WireRecord};
-use crate::event::{Event, Origin, Payload, Rejection, validate};
+use crate::event::{Event, Origin, Payload, Rejection, scan_object, validate};
 use crate::store::Names;
 use crate::store::batch::{Batch, DeadLetter, Row, Stage};
 use crate::store::month::Month;
@@ -60,10 +61,7 @@ pub(super) fn sort<'a>(
                     .push(refused(record, Some(&event), fault)),
             },
             Ok(WireRecord::Rejection(rejection)) => {
-                sorter
-                    .batch
-                    .dead_letters
-                    .push(rejected(*rejection, record.offset));
+                sorter.batch.dead_letters.push(rejected(*rejection, record));
             }
             Err(WireError::Foreign(reason)) => {
                 sorter.batch.foreign += 1;
@@ -76,10 +74,23 @@ pub(super) fn sort<'a>(
     let mut batch = sorter.batch;
     batch.from = from;
     batch.to = records.last().map_or(from, |record| record.offset + 1);
-    batch.gap = batch.to - from - records.len() as i64;
+    batch.gaps = gaps(records, from);
     batch.fingerprint = records.last().map(|record| fingerprint(&record.value));
     batch.properties = catalog.take_due();
     Ok(batch)
+}
+
+/// The offsets between `from` and the last record that hold none.
+fn gaps(records: &[StoredRecord], from: i64) -> Vec<Range<i64>> {
+    let mut expected = from;
+    let mut gaps = Vec::new();
+    for record in records {
+        if record.offset > expected {
+            gaps.push(expected..record.offset);
+        }
+        expected = record.offset + 1;
+    }
+    gaps
 }
 
 /// Names a record in a position, so that a log made anew is noticed.
@@ -101,7 +112,7 @@ impl Refusal {
             code: code.to_owned(),
             pointer: pointer.to_owned(),
             // PostgreSQL's text holds no NUL, and a message may quote the record.
-            detail: detail.replace('\0', "\\0"),
+            detail: without_nul(detail),
         }
     }
 }
@@ -183,12 +194,12 @@ fn roams(event: &Event<'_>) -> bool {
 /// A dead letter of a log record: the record is the payload.
 pub(super) fn refused(record: &StoredRecord, event: Option<&Event<'_>>, refusal: Refusal) -> DeadLetter {
     DeadLetter {
-        received_at: event.map_or(record.appended_at, |event| event.received_at),
+        received_at: event.map_or(record.appended_at, |event| storable(event.received_at, record)),
         stage: Stage::Capture,
         code: refusal.code,
         pointer: refusal.pointer,
         detail: refusal.detail,
-        source: event.map(|event| event.source.replace('\0', "\\0")),
+        source: event.map(|event| without_nul(&event.source)),
         event_id: event.map(|event| event.event_id),
         message_id: None,
         trusted: event.map(|event| event.trusted),
@@ -202,7 +213,7 @@ pub(super) fn refused(record: &StoredRecord, event: Option<&Event<'_>>, refusal:
 }
 
 /// A dead letter that ingest sent: the client's JSON is the payload.
-fn rejected(rejection: Rejection, offset: i64) -> DeadLetter {
+fn rejected(rejection: Rejection, record: &StoredRecord) -> DeadLetter {
     use base64::Engine as _;
     let payload = match rejection.payload {
         Payload::Text(text) => text.into_bytes(),
@@ -212,22 +223,38 @@ fn rejected(rejection: Rejection, offset: i64) -> DeadLetter {
     };
     let sha256 = rejection.payload_sha256.as_bytes();
     DeadLetter {
-        received_at: rejection.received_at,
+        received_at: storable(rejection.received_at, record),
         stage: Stage::Ingest,
-        code: rejection.rejected.code,
-        pointer: rejection.rejected.pointer.replace('\0', "\\0"),
-        detail: rejection.rejected.detail.replace('\0', "\\0"),
-        source: Some(rejection.source),
+        code: without_nul(&rejection.rejected.code),
+        pointer: without_nul(&rejection.rejected.pointer),
+        detail: without_nul(&rejection.rejected.detail),
+        source: Some(without_nul(&rejection.source)),
         event_id: Some(rejection.event_id),
-        message_id: rejection.message_id.map(|id| id.replace('\0', "\\0")),
+        message_id: rejection.message_id.as_deref().map(without_nul),
         trusted: Some(rejection.trusted),
         origin: Some(rejection.origin),
-        scope: Some(rejection.scope),
+        scope: Some(rejection.scope).filter(is_storable),
         payload,
         payload_length: rejection.payload_length as i64,
         payload_sha256: from_hex(sha256),
-        offset,
+        offset: record.offset,
     }
+}
+
+/// PostgreSQL's text holds no NUL.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\\0")
+}
+
+/// A time that PostgreSQL holds: a dead letter keeps whatever date its event had, but for absurd ones.
+fn storable(at: Timestamp, record: &StoredRecord) -> Timestamp {
+    const YEAR_1: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+    if at < YEAR_1 { record.appended_at } else { at }
+}
+
+/// Whether jsonb holds a value that others may have written.
+fn is_storable(json: &serde_json::Value) -> bool {
+    scan_object(&json.to_string(), |_, _, _| ()).is_ok()
 }
 
 fn from_hex(text: &[u8]) -> Vec<u8> {

@@ -31,6 +31,16 @@ impl Notices {
         }
     }
 
+    /// Says once that a source sends to `/v1/import` without the right to send history.
+    pub(super) fn import_without_right(&self, source: &str) {
+        if self.is_new(source, "/v1/import") {
+            warn!(
+                source,
+                "/v1/import from a source without may_backdate: its events are received now, at today's date"
+            );
+        }
+    }
+
     fn is_new(&self, source: &str, id: &str) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.len() < MAX_REMEMBERED && known.insert((source.to_owned(), id.trim().to_ascii_lowercase()))

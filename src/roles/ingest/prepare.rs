@@ -96,6 +96,9 @@ impl Ingest {
         reserve: impl FnMut(usize) -> Result<(), Overloaded>,
     ) -> Result<Prepared, SubmitError> {
         let source = submission.source.name.as_str();
+        if submission.shape == Shape::Import && !submission.source.may_backdate {
+            self.notices.import_without_right(source);
+        }
         let mut prepared = Prepared {
             records: self.no_records(),
             answer: Answer::default(),

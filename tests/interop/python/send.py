@@ -42,7 +42,7 @@ def main():
     client.flush()
     client.join()
     if failures:
-        sys.exit(f"{len(failures)} batches failed, the first with: {failures[0]}")
+        sys.exit(f"{len(failures)} batches failed, the first with: {failures[0][0]}")
     print(len(calls))
 
 

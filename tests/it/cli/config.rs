@@ -74,6 +74,11 @@ async fn a_config_that_cannot_be_read_says_where() {
         ("type", "http = 3"),
         ("address", "[http]\nlisten = \"here\""),
         ("duration", "shutdown_deadline = \"soon\""),
+        (
+            "types",
+            "shutdown_deadline = 3\n[capture]\nlease = 3\nmonths_ahead = \"x\"\n[http]\nlisten = \"here\"\n\
+             [[sources]]\nname = \"a\"\nkey = \"k\"\n[[sources]]\nname = \"b\"\nkey = \"l\"\ntrusted = \"perhaps\"",
+        ),
     ] {
         fs::write(folder.path().join("bad.toml"), text).unwrap();
         let ran = run(in_folder(folder.path(), &["serve", "--config", "bad.toml"])).await;

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::sdk::{missing, rows, stage};
+use super::sdk::{missing, stage};
+use super::sent::rows;
 use crate::serve::{Serve, free_address, run};
 
 pub const SOURCE: &str = "browser";

@@ -46,6 +46,20 @@ pub fn calls(bulk: usize) -> Vec<Value> {
     calls
 }
 
+/// The calls that an app can make: without pages, at its own time and with its own anonymousId. The alias comes last,
+/// since it names the user anew.
+pub fn calls_of_an_app(bulk: usize) -> Vec<Value> {
+    let mut calls = calls(bulk);
+    calls.retain(|call| call["type"] != "page" && call["type"] != "alias");
+    calls.push(json!({"type": "alias", "userId": "u-2", "previousId": "u-1"}));
+    for call in &mut calls {
+        let call = call.as_object_mut().unwrap();
+        call.remove("timestamp");
+        call.remove("anonymousId");
+    }
+    calls
+}
+
 /// How many minutes ago a call is said to have been made.
 fn calls_back(index: usize) -> usize {
     1 + index % 600
@@ -68,7 +82,7 @@ pub fn is_of(row: &Value, call: &Value) -> bool {
 
 /// What differs between a row and its call. A page may have more properties than it was given, since browsers add
 /// where it is.
-pub fn differences(row: &Value, call: &Value, browser: bool, skew: SignedDuration) -> Vec<String> {
+pub fn differences(row: &Value, call: &Value, remembers: bool, skew: SignedDuration) -> Vec<String> {
     let mut differences = Vec::new();
     let columns = [
         ("type", "type"),
@@ -80,10 +94,10 @@ pub fn differences(row: &Value, call: &Value, browser: bool, skew: SignedDuratio
         ("anonymousId", "anonymous_id"),
     ];
     for (field, column) in columns {
-        // A browser has an anonymousId of its own and sends it with every call; and with a call that it sends again,
+        // Browsers and apps have an anonymousId of their own and send it with every call; and with a call that a browser sends again,
         // the userId that it has learnt by then.
         let is_id = matches!(field, "anonymousId" | "userId");
-        if browser && is_id && call.get(field).is_none() {
+        if remembers && is_id && call.get(field).is_none() {
             continue;
         }
         let expected = call.get(field).unwrap_or(&Value::Null);
@@ -94,21 +108,20 @@ pub fn differences(row: &Value, call: &Value, browser: bool, skew: SignedDuratio
     for bag in ["properties", "traits"] {
         let Some(expected) = call.get(bag) else { continue };
         let found = bag_of(row, bag);
-        let only_given = browser && call["type"] == "page";
+        let only_given = remembers && call["type"] == "page";
         if !same(found, expected, only_given) {
             differences.push(format!("{bag}: {found} instead of {expected}"));
         }
     }
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let said = time(&call["timestamp"]);
-    if time(&row["original_timestamp"]) != said {
+    let Some(said) = time(&call["timestamp"]) else {
+        return differences;
+    };
+    if time(&row["original_timestamp"]) != Some(said) {
         differences.push(format!("original_timestamp: {}", row["original_timestamp"]));
     }
-    let near = |stored: Timestamp, said: Timestamp| stored.duration_since(said).abs() <= skew;
-    if !time(&row["occurred_at"])
-        .zip(said)
-        .is_some_and(|(stored, said)| near(stored, said))
-    {
+    let near = |stored: Timestamp| stored.duration_since(said).abs() <= skew;
+    if !time(&row["occurred_at"]).is_some_and(near) {
         differences.push(format!(
             "occurred_at: {} for {}",
             row["occurred_at"], call["timestamp"]

@@ -8,3 +8,4 @@ mod call;
 mod printed;
 mod proxy;
 mod sdk;
+mod sent;

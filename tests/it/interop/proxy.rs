@@ -25,7 +25,7 @@ pub enum Fault {
     LoseAnswer,
 }
 
-/// A POST that came by.
+/// A request that came by; without ids where it was no POST.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub path: String,
@@ -82,7 +82,7 @@ impl Proxy {
         self.addr
     }
 
-    /// Every POST so far.
+    /// Every request so far but preflights.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -99,27 +99,36 @@ impl Upstream {
     async fn pass(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        if head.method != Method::POST {
+        if head.method == Method::OPTIONS {
             return self.forward(&head, body).await;
         }
+        let is_post = head.method == Method::POST;
         let gzip = head
             .headers
             .get(CONTENT_ENCODING)
             .is_some_and(|name| name == "gzip");
+        let fault = if is_post {
+            self.faults.lock().unwrap().pop_front()
+        } else {
+            None
+        };
         let mut seen = Seen {
             path: head.uri.path().to_owned(),
             gzip,
-            message_ids: message_ids(&body, gzip),
-            fault: self.faults.lock().unwrap().pop_front(),
+            message_ids: if is_post {
+                message_ids(&body, gzip)
+            } else {
+                Vec::new()
+            },
+            fault,
             status: None,
         };
-        if seen.fault == Some(Fault::Refuse) {
+        if fault == Some(Fault::Refuse) {
             self.seen.lock().unwrap().push(seen);
             return Ok(refusal());
         }
         let answer = self.forward(&head, body).await?;
         seen.status = Some(answer.status().as_u16());
-        let fault = seen.fault;
         self.seen.lock().unwrap().push(seen);
         match fault {
             Some(Fault::LoseAnswer) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -155,6 +164,7 @@ fn refusal() -> Response<Full<Bytes>> {
 }
 
 /// The ids of a body's events, be it one or a batch.
+#[allow(clippy::disallowed_methods)] // from the tests' own clients
 fn message_ids(body: &[u8], gzip: bool) -> Vec<String> {
     let mut text = Vec::new();
     if gzip {

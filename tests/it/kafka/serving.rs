@@ -116,6 +116,7 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
         acknowledged.extend(client.await.unwrap());
     }
     assert!(acknowledged.len() > 1000, "{}", acknowledged.len());
+    serve.wait_ready().await;
     serve.settle().await;
     let rows = serve
         .sql()

@@ -5,6 +5,8 @@ mod patience;
 mod storing;
 mod trouble;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use deadpool_postgres::Client;
@@ -43,12 +45,13 @@ struct Owned {
 }
 
 impl Worker {
-    pub(super) fn new(capture: Capture, partition: i32) -> Self {
+    /// `catalogued` counts the property keys that all partitions keep.
+    pub(super) fn new(capture: Capture, partition: i32, catalogued: Arc<AtomicUsize>) -> Self {
         Self {
             capture,
             partition,
             names: Names::default(),
-            catalog: Catalog::new(),
+            catalog: Catalog::new(catalogued),
             allowance: Allowance::new(),
             probes_left: 0,
         }
@@ -67,6 +70,7 @@ impl Worker {
                         backoff.reset();
                     }
                     self.report(&trouble);
+                    self.show_lag().await;
                 }
             }
             tokio::select! {
@@ -144,15 +148,22 @@ impl Worker {
     }
 
     async fn show_place(&self, next_offset: i64) {
-        if let Ok(range) = self.capture.log.offsets(self.partition).await {
-            let lag = (range.end - next_offset).max(0);
-            gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string()).set(lag as f64);
-            self.capture.status.update(self.partition, |status| {
-                status.lag = lag;
-                // After a restart nothing else says it until something is stored.
-                status.next_offset = next_offset;
-            });
-        }
+        self.capture
+            .status
+            .update(self.partition, |status| status.next_offset = next_offset);
+        self.show_lag().await;
+    }
+
+    /// Also while PostgreSQL is away, when it matters.
+    async fn show_lag(&self) {
+        let Ok(range) = self.capture.log.offsets(self.partition).await else {
+            return;
+        };
+        self.capture.status.update(self.partition, |status| {
+            status.lag = (range.end - status.next_offset.max(range.earliest)).max(0);
+            gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string())
+                .set(status.lag as f64);
+        });
     }
 
     fn report(&self, trouble: &Trouble) {

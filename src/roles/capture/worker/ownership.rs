@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::Client;
 use tracing::debug;
 
 use super::super::sorting;
@@ -36,7 +37,11 @@ impl Worker {
                 Ok(None)
             }
             Acquired::Owned(lease, position) => {
-                self.check_fingerprint(&position).await?;
+                if let Err(trouble) = self.check_fingerprint(&position).await {
+                    // The lease names this connection, which nobody else shall get from the pool.
+                    drop(Client::take(client));
+                    return Err(trouble);
+                }
                 capture.log.release(self.partition, position.next_offset);
                 Ok(Some(Owned {
                     client,

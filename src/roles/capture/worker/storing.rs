@@ -13,7 +13,6 @@ use crate::event::wire::{self, WireRecord};
 use crate::store::batch::{Batch, Tally};
 use crate::store::dedupe::Dedupe;
 use crate::store::guilty::find_guilty;
-use crate::store::lease;
 use crate::store::months::ensure_month;
 use crate::store::sqlstate::{Failure, describe, failure_of};
 use crate::store::writer::{WriteError, write};
@@ -148,13 +147,10 @@ impl Worker {
             to = earliest,
             "the log no longer holds these offsets: events are lost"
         );
-        let now = self.capture.clock.now();
-        let from = owned.next_offset;
-        lease::record_gap(&owned.client, &owned.lease, from, earliest, now).await?;
         let batch = Batch {
-            from,
+            from: owned.next_offset,
             to: earliest,
-            gap: earliest - from,
+            gaps: std::iter::once(owned.next_offset..earliest).collect(),
             ..Batch::default()
         };
         self.write_books(owned, &batch).await?;
