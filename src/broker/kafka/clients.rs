@@ -8,7 +8,7 @@ use rskafka::BackoffConfig;
 use rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 use super::{CALL_TIMEOUT, CLIENT_ID};
@@ -18,70 +18,91 @@ use super::{CALL_TIMEOUT, CLIENT_ID};
 pub(super) struct Clients {
     brokers: Vec<String>,
     topic: String,
-    cluster: Mutex<Option<Arc<Client>>>,
+    cluster: Mutex<Cluster>,
+}
+
+/// What is known of the cluster, and since when.
+#[derive(Debug)]
+struct Cluster {
+    client: Option<Arc<Client>>,
+    asked_at: Instant,
+    /// Of the last time that it was asked.
+    failure: Option<Failure>,
 }
 
 impl Clients {
     pub(super) fn new(brokers: Vec<String>, topic: String) -> Self {
+        let cluster = Cluster {
+            client: None,
+            asked_at: Instant::now(),
+            failure: None,
+        };
         Self {
             brokers,
             topic,
-            cluster: Mutex::new(None),
+            cluster: Mutex::new(cluster),
         }
     }
 
     async fn partition(&self, partition: i32) -> Result<PartitionClient, Failure> {
-        let mut cluster = self.cluster.lock().await;
-        let made = timeout(CALL_TIMEOUT, self.make(cluster.as_ref(), partition)).await;
-        match made {
-            Ok(Ok((known, client))) => {
-                *cluster = Some(known);
-                Ok(client)
-            }
-            failed => {
-                // Its connection may hang, and it would never look for another: start from the bootstrap again.
-                *cluster = None;
-                match failed {
-                    Ok(Err(failure)) => Err(failure),
-                    _ => Err(Failure::Retry("Kafka does not answer".to_owned())),
-                }
-            }
+        let cluster = self.cluster().await?;
+        let made = cluster.partition_client(self.topic.as_str(), partition, UnknownTopicHandling::Error);
+        match timeout(CALL_TIMEOUT, made).await {
+            Ok(made) => Ok(made?),
+            Err(_) => Err(Failure::Retry(
+                "the partition's leader does not answer".to_owned(),
+            )),
         }
     }
 
-    /// Asks for the leaders first: the client library remembers those of the last failure.
-    async fn make(
-        &self,
-        known: Option<&Arc<Client>>,
-        partition: i32,
-    ) -> Result<(Arc<Client>, PartitionClient), Failure> {
-        let cluster = match known {
-            Some(cluster) => {
-                cluster.list_topics().await?;
-                cluster.clone()
+    /// The cluster with its present leaders: the client library would remember those of the last failure.
+    async fn cluster(&self) -> Result<Arc<Client>, Failure> {
+        let since = Instant::now();
+        let mut cluster = self.cluster.lock().await;
+        // When the cluster fails, all partitions ask at once. One answer does for all that wait for it.
+        if cluster.asked_at > since {
+            if let Some(failure) = &cluster.failure {
+                return Err(failure.clone());
             }
-            None => Arc::new(
-                ClientBuilder::new(self.brokers.clone())
-                    .client_id(CLIENT_ID)
-                    .backoff_config(impatient())
-                    .build()
-                    .await?,
-            ),
+            if let Some(client) = &cluster.client {
+                return Ok(client.clone());
+            }
+        }
+        let asked = match timeout(CALL_TIMEOUT, self.ask(cluster.client.clone())).await {
+            Ok(asked) => asked,
+            Err(_) => Err(Failure::Retry("Kafka does not answer".to_owned())),
         };
-        let client = cluster
-            .partition_client(self.topic.as_str(), partition, UnknownTopicHandling::Error)
+        // After a failure from the bootstrap again: its connection may hang, and it would never look for another.
+        *cluster = Cluster {
+            client: asked.as_ref().ok().cloned(),
+            asked_at: Instant::now(),
+            failure: asked.as_ref().err().cloned(),
+        };
+        asked
+    }
+
+    async fn ask(&self, known: Option<Arc<Client>>) -> Result<Arc<Client>, Failure> {
+        if let Some(client) = known {
+            client.list_topics().await?;
+            return Ok(client);
+        }
+        let client = ClientBuilder::new(self.brokers.clone())
+            .client_id(CLIENT_ID)
+            .backoff_config(impatient())
+            .build()
             .await?;
-        Ok((cluster, client))
+        Ok(Arc::new(client))
     }
 }
 
-/// The library's own retries only bridge a moment: who calls it knows better how long to go on.
+/// The library's own retries only bridge a moment: who calls it knows better how long to go on. They are nested, so
+/// that a call may take many times this deadline.
 fn impatient() -> BackoffConfig {
     BackoffConfig {
-        init_backoff: Duration::from_millis(20),
-        max_backoff: Duration::from_millis(300),
+        init_backoff: Duration::from_millis(10),
+        max_backoff: Duration::from_millis(100),
         base: 2.0,
-        deadline: Some(Duration::from_secs(1)),
+        deadline: Some(Duration::from_millis(200)),
     }
 }
 
