@@ -2,7 +2,8 @@
 # Installs what momsflow needs on Debian and Ubuntu; elsewhere says what to install.
 #
 # setup.sh run    for building and serving: a C compiler and PostgreSQL 14 or later. Asks first.
-# setup.sh test   for the tests as well: Python with tests/requirements.txt. Asks only on a terminal outside CI.
+# setup.sh test   for the tests as well: Python with tests/requirements.txt, and Kafka where there is Java and Maven.
+#                 Asks only on a terminal outside CI.
 set -eu
 
 purpose="${1:?run or test}"
@@ -97,4 +98,5 @@ install_missing
 if [ "$purpose" = test ]; then
     make_venv
     scripts/fetch-cdnow.sh "$TEST_VENV/bin/python"
+    scripts/fetch-kafka.sh
 fi

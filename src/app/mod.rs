@@ -3,6 +3,7 @@
 //! Tasks run in four stages, stopped one after the other: the *front* takes requests; *capture* stores what was
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
+mod log;
 mod parts;
 mod postgres;
 mod stages;
@@ -20,7 +21,6 @@ use tracing::info;
 
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
-use crate::broker::embedded::EmbeddedLog;
 use crate::config::{Config, Role};
 use crate::control::server::Control;
 use crate::control::{new_socket, server};
@@ -31,8 +31,6 @@ use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
 
-/// How often the log's retention is carried out.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How often metrics are folded.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -110,7 +108,7 @@ async fn start(
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
     let Parts { log, shared } = Parts::open(stages, config, data_dir).await?;
-    keep_log(stages, log);
+    log.keep(stages, shared.config.shutdown_deadline);
     keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
         start_capture(stages, &shared, data_dir.instance_id()?);
@@ -156,19 +154,6 @@ fn sources(
     let mut sources = Sources::default();
     sources.add(&key, source)?;
     Ok((sources, file))
-}
-
-/// Retention while it runs; at the end the log is closed. A writer that died takes the process with it.
-fn keep_log(stages: &mut Stages, log: Arc<EmbeddedLog>) {
-    let token = stages.back.token();
-    stages.back.spawn("event log", async move {
-        tokio::select! {
-            () = log.keep_retaining(RETENTION_INTERVAL) => {}
-            () = log.writer_died() => return Err("its writer died"),
-            () = token.cancelled() => log.close().await,
-        }
-        Ok(())
-    });
 }
 
 /// Folds the samples of histograms together. Without it each would be kept until somebody scrapes.

@@ -3,10 +3,10 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use super::log::Log;
 use super::postgres::{self, Known};
 use super::stages::Stages;
 use crate::broker::EventLog;
-use crate::broker::embedded::EmbeddedLog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::server::Control;
@@ -20,7 +20,7 @@ const SPARE_CONNECTIONS: usize = 4;
 
 /// What has to be there before a role can start.
 pub(super) struct Parts {
-    pub(super) log: Arc<EmbeddedLog>,
+    pub(super) log: Log,
     pub(super) shared: Shared,
 }
 
@@ -45,16 +45,16 @@ impl Parts {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
-        let folder = data_dir.path().join("event-log");
-        let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
-        let connections = log.partitions() as usize + SPARE_CONNECTIONS;
+        let log = Log::open(&config, data_dir.path(), &clock).await?;
+        let seam = log.seam();
+        let connections = seam.partitions() as usize + SPARE_CONNECTIONS;
         let shared = Shared {
             databases: postgres::open(&config, data_dir.path(), &health, stages, connections).await?,
             config,
             clock,
             started_at,
             health,
-            log: log.clone(),
+            log: seam,
             capture: capture::Status::default(),
         };
         Ok(Self { log, shared })

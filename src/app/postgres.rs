@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::stages::Stages;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::embedded::{EmbeddedError, EmbeddedPostgres, HEALTH_PART, Options, READER};
 use crate::lifecycle::Health;
 use crate::retry::Backoff;
@@ -45,6 +45,10 @@ pub(super) async fn open(
     if let (Some(events), Some(views)) = (&config.postgres.events_url, &config.postgres.views_url) {
         let (events, views) = (events.reveal().parse()?, views.reveal().parse()?);
         tell.send_replace(Some(Databases::new(events, views, false, connections)));
+        return Ok(known);
+    }
+    if config.kafka.is_used() && !config.roles.contains(&Role::Capture) {
+        // No role here needs one: it stays unknown.
         return Ok(known);
     }
     let options = Options::new(&config.postgres, data_dir, health.clone());

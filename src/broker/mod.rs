@@ -1,9 +1,10 @@
 //! The event log: the durable, partitioned, ordered line between ingest and capture.
 //!
-//! [`EventLog`] is the seam; [`embedded`] keeps it on the local disk.
+//! [`EventLog`] is the seam; [`embedded`] keeps it on the local disk, [`kafka`] in a Kafka topic.
 
 pub mod embedded;
 pub mod fake;
+pub mod kafka;
 pub mod partitioner;
 
 use std::time::Duration;

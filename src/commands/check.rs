@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::databases::{databases, open};
 use super::{PROBLEM, output};
-use crate::config::Config;
+use crate::broker::kafka;
+use crate::config::{Config, Role};
 use crate::control::client::Client as Control;
 use crate::control::message::Status;
 use crate::embedded::find;
@@ -26,6 +27,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         None => check_ports(&config, &mut report),
     }
     check_data_dir(&config, &mut report);
+    check_kafka(&config, &mut report).await;
     check_postgres(&config, running.is_some(), &mut report).await;
     for (part, reason) in running.into_iter().flat_map(|status| status.faults) {
         report.bad(&part, &reason);
@@ -90,7 +92,45 @@ fn check_data_dir(config: &Config, report: &mut Report) {
     }
 }
 
+async fn check_kafka(config: &Config, report: &mut Report) {
+    if !config.kafka.is_used() {
+        return;
+    }
+    let topic = &config.kafka.topic;
+    match kafka::look(&config.kafka, config.ingest.max_event.as_u64()).await {
+        Err(error) => report.bad(
+            "kafka",
+            &format!(
+                "{error} (are kafka.brokers right, and do their advertised listeners lead back to them?)"
+            ),
+        ),
+        Ok(None) if config.kafka.create_topic => {
+            report.good("kafka", &format!("answers; serve will make the topic {topic}"));
+        }
+        Ok(None) => report.bad(
+            "kafka",
+            &format!("the topic {topic} does not exist (make it, or set kafka.create_topic = true)"),
+        ),
+        Ok(Some(found)) => {
+            report.good(
+                "kafka",
+                &format!("answers; topic {topic} has {} partitions", found.partitions),
+            );
+            for finding in found.findings {
+                report.bad(
+                    "kafka topic",
+                    &format!("{topic}: {} ({})", finding.fault, finding.remedy),
+                );
+            }
+        }
+    }
+}
+
 async fn check_postgres(config: &Config, is_running: bool, report: &mut Report) {
+    let needs_one = config.roles.contains(&Role::Capture) || !config.kafka.is_used();
+    if config.postgres.events_url.is_none() && !needs_one {
+        return report.good("postgres", "none is needed, this host does not run capture");
+    }
     if config.postgres.events_url.is_none() && !is_running {
         let cluster = config.data_dir.join("postgres").join("cluster");
         let made_by = std::fs::read_to_string(cluster.join("PG_VERSION"))

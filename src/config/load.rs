@@ -158,5 +158,6 @@ fn environment(env: &HashMap<String, String>) -> Environment {
         .with_list_parse_key("roles")
         .with_list_parse_key("http.trusted_proxies")
         .with_list_parse_key("ingest.redact")
+        .with_list_parse_key("kafka.brokers")
         .source(Some(ours))
 }

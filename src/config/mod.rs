@@ -7,6 +7,7 @@ mod capture;
 mod event_log;
 mod http;
 mod ingest;
+mod kafka;
 mod load;
 mod log;
 mod postgres;
@@ -25,6 +26,7 @@ pub use capture::Capture;
 pub use event_log::EventLog;
 pub use http::{Admin, Http};
 pub use ingest::{Ingest, IpPolicy};
+pub use kafka::{Kafka, KafkaCompression};
 pub use load::{ConfigError, Overrides, load};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
@@ -90,6 +92,7 @@ pub struct Config {
     pub admin: Admin,
     pub ingest: Ingest,
     pub event_log: EventLog,
+    pub kafka: Kafka,
     pub capture: Capture,
     pub postgres: Postgres,
     pub log: Log,
@@ -109,6 +112,7 @@ impl Default for Config {
             admin: Admin::default(),
             ingest: Ingest::default(),
             event_log: EventLog::default(),
+            kafka: Kafka::default(),
             capture: Capture::default(),
             postgres: Postgres::default(),
             log: Log::default(),

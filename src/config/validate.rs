@@ -15,7 +15,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn new(field: impl Into<String>, constraint: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn new(
+        field: impl Into<String>,
+        constraint: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self {
             field: field.into(),
             constraint: constraint.into(),
@@ -74,6 +78,7 @@ pub(super) fn validate(config: &Config, env: &HashMap<String, String>) -> Vec<Fa
     http(config, &mut faults);
     sources(config, env, &mut faults);
     storage(config, &mut faults);
+    config.kafka.validate(&mut faults);
     faults
 }
 
@@ -85,11 +90,14 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
             "roles = [\"ingest\", \"capture\"]",
         ));
     }
-    if !config.roles.is_empty() && Role::ALL.iter().any(|role| !config.roles.contains(role)) {
+    if !config.kafka.is_used()
+        && !config.roles.is_empty()
+        && Role::ALL.iter().any(|role| !config.roles.contains(role))
+    {
         faults.push(Fault::new(
             "roles",
             "must hold both ingest and capture: the embedded event log belongs to one process",
-            "roles = [\"ingest\", \"capture\"]",
+            "roles = [\"ingest\", \"capture\"], or name a Kafka in kafka.brokers",
         ));
     }
     if jiff::tz::TimeZone::get(&config.timezone).is_err() {

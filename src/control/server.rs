@@ -131,6 +131,8 @@ impl Control {
             },
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),
+                // Nobody will tell: no role of this process needs one.
+                None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
                 None => "embedded PostgreSQL, starting".to_owned(),
             },
         })
@@ -142,7 +144,9 @@ impl Control {
         let mut reply = ReplayReply::default();
         let mut after = 0;
         let databases = self.databases.borrow().clone();
-        let pool = databases.ok_or("PostgreSQL is still starting")?.pool;
+        let pool = databases
+            .ok_or("PostgreSQL is still starting, or no role here needs it")?
+            .pool;
         let client = pool.get().await.map_err(|error| error.to_string())?;
         loop {
             let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)

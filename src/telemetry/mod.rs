@@ -12,7 +12,9 @@ use crate::config::{Log, LogFormat};
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start_logging(log: &Log) {
     let terminal = std::io::stderr().is_terminal();
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The Kafka client tells of each connection, and calls errors fatal that are tried again here.
+    let level = format!("rskafka=off,{}", log.level);
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

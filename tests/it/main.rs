@@ -12,6 +12,7 @@ mod http_keys;
 mod http_support;
 mod http_transport;
 mod interop;
+mod kafka;
 mod layering;
 mod lifecycle;
 mod log_contract;

@@ -146,7 +146,7 @@ impl Serve {
         self.process = Some(command.spawn().unwrap());
     }
 
-    /// Waits until `/ready` answers 200.
+    /// Waits until `/ready` answers 200, on the listener that every role has.
     pub async fn wait_ready(&mut self) {
         let client = self.client();
         let began = Instant::now();
@@ -155,7 +155,7 @@ impl Serve {
             if let Some(status) = process.try_wait().unwrap() {
                 panic!("serve ended with {status}\n{}", self.log_tail());
             }
-            let answer = client.get(self.url("/ready")).send().await;
+            let answer = client.get(format!("http://{}/ready", self.admin)).send().await;
             if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
                 return;
             }

@@ -1,0 +1,233 @@
+//! The one task that appends to a partition: what comes while a request is on its way goes into the next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use metrics::counter;
+use rskafka::client::partition::Compression;
+use rskafka::record::Record as KafkaRecord;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::clients::Slot;
+use super::failure::Failure;
+use super::header;
+use super::state::State;
+use crate::broker::{LogError, Record};
+use crate::clock::Clock;
+use crate::retry::Backoff;
+use crate::telemetry::metric;
+
+/// How long one request may take; a leader that is about to move does not answer.
+const PRODUCE_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a batch is tried: over the time that a cluster takes to choose a new leader.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a batch is tried while the last one has failed: callers learn early that they should come later.
+const PATIENCE_WHILE_REFUSED: Duration = Duration::from_secs(2);
+
+/// Records of one caller that wait to be appended.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) records: Vec<Record>,
+    pub(super) bytes: usize,
+    pub(super) answer: oneshot::Sender<Result<i64, LogError>>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// Appends to one partition, one request at a time, so that the order is kept.
+pub(super) struct Batcher {
+    pub(super) partition: i32,
+    pub(super) slot: Slot,
+    pub(super) queue: mpsc::UnboundedReceiver<Pending>,
+    pub(super) state: Arc<State>,
+    pub(super) clock: Clock,
+    pub(super) compression: Compression,
+    /// Bytes of records in one batch, before compression.
+    pub(super) max_batch: usize,
+    /// Came behind a batch that was full.
+    pub(super) next: Option<Pending>,
+}
+
+/// What a record takes beside its key and value: lengths, offset, time, headers.
+pub(super) const RECORD_OVERHEAD: usize = 128;
+
+/// The bytes that a record takes in a batch, at the most.
+pub(super) fn size_of(record: &Record) -> usize {
+    record.key.len() + record.value.len() + RECORD_OVERHEAD
+}
+
+impl Batcher {
+    /// Runs until the token is cancelled and what waits is appended, or the log is dropped.
+    pub(super) async fn run(mut self, token: CancellationToken) -> Result<(), String> {
+        loop {
+            let first = match self.next.take() {
+                Some(pending) => Some(pending),
+                None => tokio::select! {
+                    pending = self.queue.recv() => pending,
+                    () = token.cancelled(), if !self.queue.is_closed() => {
+                        self.queue.close();
+                        continue;
+                    }
+                },
+            };
+            let Some(first) = first else { return Ok(()) };
+            let batch = self.fill(first);
+            self.deliver(batch).await;
+        }
+    }
+
+    /// Adds what waits, up to a full batch. A caller's records are never torn apart for it.
+    fn fill(&mut self, first: Pending) -> Vec<Pending> {
+        let mut bytes = first.bytes;
+        let mut batch = vec![first];
+        while let Ok(pending) = self.queue.try_recv() {
+            bytes += pending.bytes;
+            if bytes > self.max_batch {
+                self.next = Some(pending);
+                break;
+            }
+            batch.push(pending);
+        }
+        batch
+    }
+
+    /// Appends a batch and answers each caller.
+    async fn deliver(&self, batch: Vec<Pending>) {
+        let records: Vec<_> = batch.iter().flat_map(|pending| &pending.records).collect();
+        match self.append(&records).await {
+            Ok(offsets) => {
+                self.state.recover(self.partition);
+                counter!(metric::LOG_APPENDED_TOTAL, "partition" => self.partition.to_string())
+                    .increment(offsets.len() as u64);
+                let mut first = 0;
+                for pending in batch {
+                    let base = offsets.get(first).copied();
+                    first += pending.records.len();
+                    let lost = || LogError::Unavailable("Kafka did not say where the records are".to_owned());
+                    let _ = pending.answer.send(base.ok_or_else(lost));
+                }
+            }
+            Err(failure) => {
+                let error = failure.into_log_error();
+                if matches!(error, LogError::Unavailable(_)) {
+                    self.state.refuse(self.partition, error.to_string());
+                }
+                for pending in batch {
+                    let _ = pending.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Appends records in as many requests as their size takes; gives each one's offset.
+    async fn append(&self, records: &[&Record]) -> Result<Vec<i64>, Failure> {
+        let mut chunks: VecDeque<_> = chunks(records, self.max_batch).into();
+        let mut offsets = Vec::with_capacity(records.len());
+        while let Some(chunk) = chunks.pop_front() {
+            match self.produce(chunk).await {
+                Ok(appended) => offsets.extend(appended),
+                // The topic allows less than it did when this process began.
+                Err(Failure::TooLarge(_)) if chunk.len() > 1 => {
+                    let (head, tail) = chunk.split_at(chunk.len() / 2);
+                    chunks.push_front(tail);
+                    chunks.push_front(head);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// One request, repeated until it is answered for good or patience ends.
+    async fn produce(&self, records: &[&Record]) -> Result<Vec<i64>, Failure> {
+        let patience = match self.state.is_refused(self.partition) {
+            true => PATIENCE_WHILE_REFUSED,
+            false => PATIENCE,
+        };
+        let until = Instant::now() + patience;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let request: Vec<_> = records.iter().map(|record| self.encode(record)).collect();
+            let left = until.saturating_duration_since(Instant::now());
+            let deadline = PRODUCE_TIMEOUT.min(left.max(PATIENCE_WHILE_REFUSED));
+            let produced = self
+                .slot
+                .call(deadline, async |client| {
+                    client.produce(request, self.compression).await
+                })
+                .await;
+            let reason = match produced {
+                Err(Failure::Retry(reason) | Failure::Unreadable(reason)) => reason,
+                Ok(offsets) => {
+                    if backoff.attempts() > 0 {
+                        info!(partition = self.partition, "Kafka takes events again");
+                    }
+                    return Ok(offsets);
+                }
+                refused => return refused,
+            };
+            let wait = backoff.next_wait();
+            if Instant::now() + wait >= until {
+                return Err(Failure::Retry(reason));
+            }
+            warn!(
+                partition = self.partition,
+                reason, "appending to Kafka is tried again"
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn encode(&self, record: &Record) -> KafkaRecord {
+        let now = self.clock.now().as_millisecond();
+        KafkaRecord {
+            key: (!record.key.is_empty()).then(|| record.key.to_vec()),
+            value: Some(record.value.to_vec()),
+            headers: header::headers(&record.value),
+            // When it is produced, never when the event was: Kafka deletes by it.
+            timestamp: DateTime::from_timestamp_millis(now).unwrap_or_default(),
+        }
+    }
+}
+
+/// Cuts records into runs of at most `max` bytes, each of at least one record.
+fn chunks<'a, 'b>(mut records: &'a [&'b Record], max: usize) -> Vec<&'a [&'b Record]> {
+    let mut chunks = Vec::new();
+    while !records.is_empty() {
+        let mut bytes = 0;
+        let fitting = records.iter().take_while(|record| {
+            bytes += size_of(record);
+            bytes <= max
+        });
+        let (chunk, rest) = records.split_at(fitting.count().max(1));
+        chunks.push(chunk);
+        records = rest;
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_full_and_in_order() {
+        let records: Vec<_> = [10, 10, 500, 10, 10]
+            .iter()
+            .map(|length| Record {
+                key: "k".into(),
+                value: vec![0; *length].into(),
+            })
+            .collect();
+        let references: Vec<_> = records.iter().collect();
+        let lengths = |max| -> Vec<_> { chunks(&references, max).iter().map(|chunk| chunk.len()).collect() };
+        assert_eq!(lengths(300), [2, 1, 2]);
+        assert_eq!(lengths(1), [1, 1, 1, 1, 1]);
+        assert_eq!(lengths(10_000), [5]);
+        assert_eq!(chunks(&[], 10).len(), 0);
+    }
+}

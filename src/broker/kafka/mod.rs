@@ -1,0 +1,253 @@
+//! The event log in a Kafka topic.
+//!
+//! ```text
+//! append ─► budget (bytes) ─► a batcher for each partition: one request on its way, the rest gathers ─► answers
+//! fetch  ─► client library ─► what it cannot read: raw batches ─► records
+//! ```
+//! The client library, rskafka, moves the records; each call of it has a deadline here, and `failure` alone says
+//! which errors are tried again. What it has no calls for (a topic's settings, its id, batches that others wrote in
+//! ways that it cannot read) goes over plain connections of our own.
+
+mod admin;
+mod batcher;
+mod clients;
+mod connection;
+mod failure;
+mod header;
+mod preflight;
+mod raw;
+mod reader;
+mod record_batch;
+mod state;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use metrics::histogram;
+use rskafka::client::partition::Compression;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use self::batcher::{Batcher, Pending, size_of};
+use self::clients::{Clients, Slot};
+use self::reader::Reader;
+use self::state::State;
+use self::watch::Watch;
+use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
+use crate::clock::Clock;
+use crate::config::{self, KafkaCompression};
+use crate::lifecycle::{Stop, Tasks, deadline_in};
+use crate::telemetry::metric;
+
+pub use preflight::{Finding, Preflight, PreflightError, look, prepare};
+
+const CLIENT_ID: &str = "momsflow";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For calls that a broker answers at once.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Bytes of appends that wait; above it, appends wait before they queue.
+const QUEUE_BYTES: usize = 32 << 20;
+/// What a batch takes beside its records.
+const BATCH_OVERHEAD: u64 = 256;
+
+/// An [`EventLog`] in a Kafka topic, which any number of processes may share.
+///
+/// Beyond the contract: records of a call that takes more than one batch (the topic's `max.message.bytes`) may have
+/// those of another process between them. Retention is the topic's own. Records of aborted transactions, which
+/// only others write, are read like any other.
+#[derive(Debug)]
+pub struct KafkaLog {
+    log_id: Uuid,
+    partitions: Vec<Partition>,
+    state: Arc<State>,
+    budget: Arc<Semaphore>,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    queue: mpsc::UnboundedSender<Pending>,
+    reader: Reader,
+}
+
+impl KafkaLog {
+    /// Opens the topic that [`prepare`] has looked at, within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] with the remedies where the topic is not fit to keep events.
+    pub fn open(config: &config::Kafka, found: &Preflight, clock: &Clock) -> Result<Arc<Self>, LogError> {
+        refuse_unfit(config, found)?;
+        let clients = Arc::new(Clients::new(config.brokers.clone(), config.topic.clone()));
+        let state = Arc::new(State::default());
+        let mut tasks = Tasks::new("event log");
+        let partitions = (0..found.partitions).map(|partition| {
+            let (queue, waiting) = mpsc::unbounded_channel();
+            let batcher = Batcher {
+                partition,
+                slot: Slot::new(clients.clone(), partition),
+                queue: waiting,
+                state: state.clone(),
+                clock: clock.clone(),
+                compression: compression(config.compression),
+                max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
+                next: None,
+            };
+            let token = tasks.token();
+            tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
+            Partition {
+                queue,
+                reader: Reader::new(&clients, config, partition),
+            }
+        });
+        let partitions = partitions.collect();
+        let watch = Watch {
+            config: config.clone(),
+            log_id: found.log_id,
+            partitions: found.partitions,
+            min_insync: found.min_insync,
+            state: state.clone(),
+        };
+        let token = tasks.token();
+        tasks.spawn("watch over Kafka", async move {
+            tokio::select! {
+                gone = watch.run() => gone,
+                () = token.cancelled() => Ok(()),
+            }
+        });
+        info!(topic = config.topic, log_id = %found.log_id, "event log open");
+        Ok(Arc::new(Self {
+            log_id: found.log_id,
+            partitions,
+            state,
+            budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            tasks: Mutex::new(Some(tasks)),
+        }))
+    }
+
+    /// Runs until `stop` resolves, then answers the appends that wait, within `deadline`. For one call.
+    ///
+    /// # Errors
+    /// When the topic was made anew, or a task died.
+    pub async fn run(&self, stop: impl Future<Output = ()>, deadline: Duration) -> Result<(), String> {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut tasks) = tasks else { return Ok(()) };
+        tokio::select! {
+            () = stop => {}
+            died = tasks.died() => if let Stop::Died { task, reason } = died {
+                return Err(format!("{task}: {reason}"));
+            }
+        }
+        tasks.stop(deadline_in(deadline)).await;
+        Ok(())
+    }
+
+    fn partition(&self, partition: i32) -> Result<&Partition, LogError> {
+        usize::try_from(partition)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+            .ok_or_else(|| LogError::Fatal(format!("there is no partition {partition}")))
+    }
+}
+
+fn refuse_unfit(config: &config::Kafka, found: &Preflight) -> Result<(), LogError> {
+    let topic = &config.topic;
+    let mut fatal = Vec::new();
+    for Finding {
+        fault,
+        remedy,
+        is_fatal,
+    } in &found.findings
+    {
+        if *is_fatal {
+            fatal.push(format!("topic {topic}: {fault} ({remedy})"));
+        } else {
+            warn!(topic, fault, remedy, "the topic is not as configured");
+        }
+    }
+    if found.partitions == 0 {
+        fatal.push(format!("topic {topic} has no partitions"));
+    }
+    match fatal.is_empty() {
+        true => Ok(()),
+        false => Err(LogError::Fatal(fatal.join("; "))),
+    }
+}
+
+fn compression(configured: KafkaCompression) -> Compression {
+    match configured {
+        KafkaCompression::None => Compression::NoCompression,
+        KafkaCompression::Gzip => Compression::Gzip,
+        KafkaCompression::Snappy => Compression::Snappy,
+        KafkaCompression::Lz4 => Compression::Lz4,
+    }
+}
+
+#[async_trait]
+impl EventLog for KafkaLog {
+    fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    fn kind(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn partitions(&self) -> i32 {
+        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+    }
+
+    async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
+        let start = Instant::now();
+        let found = self.partition(partition)?;
+        if records.is_empty() {
+            return Ok(found.reader.offsets().await?.end);
+        }
+        let bytes = records.iter().map(size_of).sum::<usize>();
+        // A call larger than the whole budget takes all of it, rather than waiting for ever.
+        let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.budget.clone().acquire_many_owned(permits).await;
+        let (answer, answered) = oneshot::channel();
+        let pending = Pending {
+            records,
+            bytes,
+            answer,
+            _permit: permit.map_err(|_| stopped())?,
+        };
+        found.queue.send(pending).map_err(|_| stopped())?;
+        let base = answered.await.map_err(|_| stopped())??;
+        histogram!(metric::LOG_APPEND_SECONDS).record(start.elapsed().as_secs_f64());
+        Ok(base)
+    }
+
+    async fn fetch(
+        &self,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<StoredRecord>, LogError> {
+        let reader = &self.partition(partition)?.reader;
+        reader.fetch(offset, max_bytes, max_wait).await
+    }
+
+    async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {
+        self.partition(partition)?.reader.offsets().await
+    }
+
+    /// Does nothing: a topic has a retention of its own.
+    fn release(&self, _partition: i32, _offset: i64) {}
+
+    fn health(&self) -> Result<(), String> {
+        self.state.health()
+    }
+}
+
+fn stopped() -> LogError {
+    LogError::Unavailable("it has stopped".to_owned())
+}

@@ -1,0 +1,261 @@
+//! A real Kafka: one broker in KRaft mode, and its own console tools.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use momsflow::config;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::serve::{free_address, watch};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Names a broker that runs already, as `host:port`.
+const GIVEN: &str = "MOMSFLOW_TEST_KAFKA";
+
+static SHARED: OnceLock<Option<String>> = OnceLock::new();
+static TOPICS: AtomicU32 = AtomicU32::new(0);
+
+/// The address of the one broker that all tests share; `None`, with a line that says why, where there is none.
+pub fn shared() -> Option<String> {
+    let start = || {
+        if let Ok(given) = std::env::var(GIVEN) {
+            return Some(given);
+        }
+        let broker = Broker::start()?;
+        let address = broker.address();
+        // Statics are not dropped: its watchdog cleans up after this process.
+        std::mem::forget(broker);
+        Some(address)
+    };
+    let address = SHARED.get_or_init(start).clone();
+    if address.is_none() {
+        println!("skipped: no Kafka here (scripts/fetch-kafka.sh fetches it, and needs Java and Maven)");
+    }
+    address
+}
+
+/// A config for a topic of this test's own on a broker. The topic is not made yet.
+pub fn topic_on(broker: &str) -> config::Kafka {
+    let number = TOPICS.fetch_add(1, Ordering::SeqCst);
+    config::Kafka {
+        brokers: vec![broker.to_owned()],
+        topic: format!("test-{}-{number}", std::process::id()),
+        partitions: 2,
+        replication: 1,
+        min_insync_replicas: 1,
+        ..config::Kafka::default()
+    }
+}
+
+/// A broker of a test's own, to be killed and frozen.
+pub struct Broker {
+    folder: TempDir,
+    address: SocketAddr,
+    process: Option<Child>,
+    watchdog: Child,
+}
+
+impl Broker {
+    /// Starts one and waits until it answers; `None` where Kafka is not installed.
+    pub fn start() -> Option<Self> {
+        libraries()?;
+        let folder = tempfile::tempdir().unwrap();
+        let watchdog = watch(folder.path());
+        let mut broker = Self {
+            folder,
+            address: free_address(),
+            process: None,
+            watchdog,
+        };
+        broker.configure();
+        broker.start_again();
+        Some(broker)
+    }
+
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    fn configure(&self) {
+        let folder = self.folder.path().display();
+        let (broker, controller) = (self.address, free_address());
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+             listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://{broker}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             log.dirs={folder}/data\n\
+             auto.create.topics.enable=false\ndelete.topic.enable=true\n\
+             offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=1\n\
+             group.initial.rebalance.delay.ms=0\n\
+             log.retention.check.interval.ms=500\nlog.initial.task.delay.ms=500\nlog.segment.delete.delay.ms=500\n\
+             num.network.threads=2\nnum.io.threads=2\n"
+        );
+        fs::write(self.folder.path().join("server.properties"), text).unwrap();
+        // Kafka's ids are base64, and its tool takes none that looks like a flag.
+        let id = format!(
+            "m{}",
+            &base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4())[1..]
+        );
+        let formatted = self
+            .java("kafka.tools.StorageTool")
+            .args(["format", "-t", &id, "-c", "server.properties"])
+            .output()
+            .unwrap();
+        assert!(formatted.status.success(), "{formatted:?}");
+    }
+
+    /// Starts it after [`Broker::kill`], on the same port and data, and waits until it answers.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none());
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("kafka.log"))
+            .unwrap();
+        let process = self
+            .java("kafka.Kafka")
+            .arg("server.properties")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let began = Instant::now();
+        while !self.is_started() {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none() && began.elapsed() < PATIENCE,
+                "Kafka did not start\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The listener takes connections only once the broker serves.
+    fn is_started(&self) -> bool {
+        std::net::TcpStream::connect(self.address).is_ok()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Sends it a signal, such as SIGSTOP.
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.process.as_ref().unwrap().id();
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("kafka.log")).unwrap_or_default()
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let mut command = java(class).unwrap();
+        // Who works in here is killed with the folder.
+        command.current_dir(self.folder.path());
+        command
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!(
+                "the end of Kafka's log:\n{}",
+                lines[lines.len().saturating_sub(20)..].join("\n")
+            );
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+fn libraries() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.cache/kafka");
+    let has_java = Command::new("java")
+        .arg("-version")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    (has_java && folder.join(".installed").exists()).then(|| folder.join("libs"))
+}
+
+/// A JVM on Kafka's jars that is small, and quick to start.
+fn java(class: &str) -> Option<Command> {
+    let mut command = Command::new("java");
+    command
+        .args([
+            "-Xms64m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+        ])
+        .arg(libraries()?.join("*"))
+        .arg(class);
+    Some(command)
+}
+
+/// Runs one of Kafka's own tools to its end with this standard input; gives what it printed. It is killed with this
+/// process's watchdog where it hangs, since its folder goes.
+pub async fn tool(class: &str, arguments: &[&str], input: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watchdog = watch(folder.path());
+    let mut command = java(class).expect("Kafka's tools are there when a broker is");
+    command.args(arguments).current_dir(folder.path());
+    let input = input.to_owned();
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        process.wait_with_output().unwrap()
+    });
+    let output = tokio::time::timeout(PATIENCE, ran).await.unwrap().unwrap();
+    drop(watchdog.stdin.take());
+    let _ = watchdog.wait();
+    assert!(output.status.success(), "{class}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs Kafka's TopicCommand.
+pub async fn topics(broker: &str, arguments: &[&str]) -> String {
+    let arguments = [&["--bootstrap-server", broker], arguments].concat();
+    tool("org.apache.kafka.tools.TopicCommand", &arguments, "").await
+}
+
+/// Writes lines with Kafka's console producer; `properties` are those of its line reader.
+pub async fn console_produce(config: &config::Kafka, properties: &[&str], lines: &str) {
+    let mut arguments = vec!["--bootstrap-server", &config.brokers[0], "--topic", &config.topic];
+    for property in properties {
+        arguments.extend(["--reader-property", property]);
+    }
+    tool("org.apache.kafka.tools.ConsoleProducer", &arguments, lines).await;
+}
