@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::object::Object;
 use super::redact::redact;
 use super::{JsonType, Scope, is_bot, scan_object, unescape};
 use crate::config::IpPolicy;
@@ -31,15 +32,15 @@ pub(super) fn rebuild(parts: &Parts<'_>, scope: &Scope<'_>) -> Rebuilt {
     let is_bot = builder.user_agent();
     builder.ip();
     if scope.client.gpc && !scope.trusted {
-        builder.member("gpc", "true");
+        builder.out.raw("gpc", "true");
     }
     if let Some(category) = parts.category {
-        builder.member("category", category);
+        builder.out.raw("category", category);
     }
     if let Some(integrations) = parts.integrations.or(scope.defaults.integrations)
         && integrations.len() > 2
     {
-        builder.member("integrations", integrations);
+        builder.out.raw("integrations", integrations);
     }
     Rebuilt {
         text: builder.finish(),
@@ -48,7 +49,7 @@ pub(super) fn rebuild(parts: &Parts<'_>, scope: &Scope<'_>) -> Rebuilt {
 }
 
 struct Builder<'a> {
-    out: String,
+    out: Object,
     scope: &'a Scope<'a>,
     ip: Option<Cow<'a, str>>,
     user_agent: Option<Cow<'a, str>>,
@@ -61,10 +62,8 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(parts: &Parts<'a>, scope: &'a Scope<'a>) -> Self {
         let expected = parts.context.map_or(0, str::len) + scope.defaults.context.map_or(0, str::len);
-        let mut out = String::with_capacity(expected + 256);
-        out.push('{');
         Self {
-            out,
+            out: Object::with_room(expected + 256),
             scope,
             ip: None,
             user_agent: None,
@@ -91,15 +90,15 @@ impl<'a> Builder<'a> {
                 ("ip", _) => {}
                 ("userAgent", JsonType::String) => {
                     self.user_agent = Some(unescape(&value[1..value.len() - 1]));
-                    self.member(key, value);
+                    self.out.raw(key, value);
                 }
                 ("userAgent", JsonType::Null) => {}
                 ("gpc", _) if self.overrides_gpc => {}
                 ("traits", JsonType::Object) => {
                     let redacted = redact(value, &self.scope.policy.redact);
-                    self.member(key, &redacted);
+                    self.out.raw(key, &redacted);
                 }
-                _ => self.member(key, value),
+                _ => self.out.raw(key, value),
             }
         });
         self.taken.extend(names);
@@ -110,7 +109,7 @@ impl<'a> Builder<'a> {
         match (&self.user_agent, self.scope.client.user_agent) {
             (Some(agent), _) if !agent.is_empty() => is_bot(agent),
             (_, Some(header)) if !self.scope.trusted => {
-                self.text_member("userAgent", header);
+                self.out.text("userAgent", header);
                 is_bot(header)
             }
             _ => false,
@@ -131,33 +130,16 @@ impl<'a> Builder<'a> {
         };
         match (policy, address) {
             (IpPolicy::Truncate, Some(address)) => {
-                self.text_member("ip", &truncate(address).to_string());
+                self.out.text("ip", &truncate(address).to_string());
             }
-            (IpPolicy::Full, Some(address)) => self.text_member("ip", &address.to_canonical().to_string()),
+            (IpPolicy::Full, Some(address)) => self.out.text("ip", &address.to_canonical().to_string()),
             // What is no address cannot be truncated, so it is not kept.
             _ => {}
         }
     }
 
-    fn text_member(&mut self, name: &str, text: &str) {
-        let value = serde_json::Value::from(text).to_string();
-        self.member(name, &value);
-    }
-
-    /// Appends a member; `key` is written as it is.
-    fn member(&mut self, key: &str, value: &str) {
-        if self.out.len() > 1 {
-            self.out.push(',');
-        }
-        self.out.push('"');
-        self.out.push_str(key);
-        self.out.push_str("\":");
-        self.out.push_str(value);
-    }
-
-    fn finish(mut self) -> Option<String> {
-        self.out.push('}');
-        (self.out.len() > 2).then_some(self.out)
+    fn finish(self) -> Option<String> {
+        (!self.out.is_empty()).then(|| self.out.finish())
     }
 }
 

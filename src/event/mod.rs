@@ -17,6 +17,7 @@ mod json;
 mod json_type;
 mod kind;
 mod number;
+mod object;
 mod placeholder;
 mod record;
 mod redact;

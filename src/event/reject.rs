@@ -1,5 +1,7 @@
 //! Refused events: how they are kept, and how they are tried again.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::batch::{head, message_id};
 use super::context::truncate;
-use super::redact::{mask_ip, redact_event};
+use super::redact::{redact_context, redact_refused};
 use super::{
     Client, Decoded, Defaults, EventKind, Origin, Payload, Policy, Reject, Rejection, Scope, decode,
     event_id_for, new_event_id, wire,
@@ -47,27 +49,18 @@ struct KeptScope {
 
 impl KeptScope {
     fn of(scope: &Scope<'_>) -> Self {
-        let redacted = |text: &str| redact_event(&format!("{{\"context\":{text}}}"), &scope.policy.redact);
         let context = scope
             .defaults
             .context
             .filter(|text| text.len() <= MAX_KEPT_CONTEXT)
-            .and_then(redacted)
-            .and_then(|wrapped| {
-                Some(
-                    wrapped
-                        .strip_prefix("{\"context\":")?
-                        .strip_suffix('}')?
-                        .to_owned(),
-                )
-            });
+            .and_then(|text| redact_context(text, scope.policy));
         let short = |text: Option<&str>| {
             text.filter(|text| text.len() <= MAX_KEPT_DEFAULT)
                 .map(str::to_owned)
         };
         Self {
             kind: scope.kind,
-            context,
+            context: context.map(Cow::into_owned),
             integrations: short(scope.defaults.integrations),
             sent_at: short(scope.defaults.sent_at),
             timestamp: short(scope.defaults.timestamp),
@@ -100,6 +93,7 @@ pub fn rejection(payload: &[u8], scope: &Scope<'_>, reject: &Reject) -> Rejectio
         Some(id) => event_id_for(scope.source, scope.trusted, id),
         None => new_event_id(),
     };
+    let (kept, length) = kept_payload(payload, text, scope.policy);
     Rejection {
         v: wire::VERSION,
         rejected: reject.clone().into(),
@@ -110,27 +104,28 @@ pub fn rejection(payload: &[u8], scope: &Scope<'_>, reject: &Reject) -> Rejectio
         message_id,
         origin: scope.origin,
         scope: serde_json::to_value(KeptScope::of(scope)).unwrap_or_default(),
-        payload: kept_payload(payload, text, scope.policy),
-        payload_length: payload.len() as u64,
+        payload: kept,
+        payload_length: length as u64,
         payload_sha256: hex(&Sha256::digest(payload)),
     }
 }
 
-/// Keeps a payload without what shall not reach the log. Where redaction is asked for and the payload cannot
-/// be read, nothing of it is kept but length and hash.
-fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> Payload {
+/// Keeps a payload without what shall not reach the log, and tells how long that is whole. Where redaction is
+/// asked for and the payload cannot be read, nothing of it is kept but length and hash.
+fn kept_payload(payload: &[u8], text: Option<&str>, policy: &Policy) -> (Payload, usize) {
+    let nothing = || (Payload::Text(String::new()), payload.len());
     match text {
-        Some(text) => match redact_event(text, &policy.redact) {
-            Some(redacted) => {
-                let masked = mask_ip(&redacted, policy.ip);
-                Payload::Text(head(&masked, MAX_KEPT).into_owned())
-            }
-            None => Payload::Text(String::new()),
-        },
+        Some(text) => redact_refused(text, policy).map_or_else(nothing, |redacted| {
+            (
+                Payload::Text(head(&redacted, MAX_KEPT).to_owned()),
+                redacted.len(),
+            )
+        }),
         None if policy.redact.is_empty() => {
-            Payload::Base64(STANDARD.encode(&payload[..payload.len().min(MAX_KEPT)]))
+            let head = &payload[..payload.len().min(MAX_KEPT)];
+            (Payload::Base64(STANDARD.encode(head)), payload.len())
         }
-        None => Payload::Text(String::new()),
+        None => nothing(),
     }
 }
 

@@ -462,6 +462,52 @@ async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
     server.log.assert_readable();
 }
 
+/// Whatever is wrong with a body, what is kept of it has neither the redacted members nor whole addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_kept_of_a_refused_body_escapes_redaction() {
+    let server = serve(|config| config.ingest.redact = vec!["email".to_owned()]).await;
+    let event = r#"{"type":"track","event":"e","userId":"u","properties":{"email":"a@secret.example","n":1},
+        "traits":{"email":"a@secret.example"},
+        "context":{"ip":"203.0.113.77","traits":{"email":"a@secret.example"}}}"#;
+    let context = r#""context":{"ip":"203.0.113.77","traits":{"email":"a@secret.example"}}"#;
+    for (path, body) in [
+        (
+            "/v1/batch",
+            format!(r#"{{"context":{{"a":"\u0000"}},"batch":[{event},{event}]}}"#),
+        ),
+        ("/v1/track", format!(r#"{{"batch":[{event}]}}"#)),
+        ("/v1/batch", format!("[{event}]")),
+        (
+            "/v1/track",
+            event
+                .replace(r#""properties":{"#, r#""properties":[{"#)
+                .replace(r#""n":1}"#, r#""n":1}]"#),
+        ),
+        ("/v1/track", event.replace(r#""n":1"#, r#""\ud800":1"#)),
+        (
+            "/v1/batch",
+            format!(r#"{{{context},"batch":[{{"type":"track"}}]}}"#),
+        ),
+    ] {
+        let before = server.log.rejections().len();
+        assert_eq!(server.post(path, &body).await.status, 400, "{body}");
+        let kept = server.log.rejections().split_off(before);
+        assert_eq!(kept.len(), 1, "{body}");
+        let (payload, scope) = (
+            kept[0]["payload"]["text"].as_str().unwrap(),
+            kept[0]["scope"].to_string(),
+        );
+        for text in [payload, &scope] {
+            assert!(
+                !text.contains("secret") && !text.contains("113.77"),
+                "{body}\n{text}"
+            );
+        }
+        assert_eq!(kept[0]["payload_length"], payload.len(), "it was not cut");
+        assert!(format!("{payload}{scope}").contains("203.0.113.0"), "{payload}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_refuses_makes_the_process_unready() {
     let server = serve(|_| ()).await;

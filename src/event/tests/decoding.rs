@@ -256,7 +256,11 @@ fn bodies_that_are_no_batch_are_named() {
         ("{}", MissingBatch, "/batch"),
         (r#"{"batch":{}}"#, MissingBatch, "/batch"),
         (r#"{"batch":[]}"#, EmptyBatch, "/batch"),
-        (r#"{"\ud800":1,"batch":[1]}"#, LoneSurrogate, ""),
+        (
+            r#"{"batch":[1],"context":{"\ud800":1}}"#,
+            LoneSurrogate,
+            "/context",
+        ),
         (
             r#"{"batch":[1],"context":{"a":"\u0000"}}"#,
             NulCharacter,
@@ -267,6 +271,7 @@ fn bodies_that_are_no_batch_are_named() {
         let reject = parse_batch(body, 100).unwrap_err();
         assert_eq!((reject.code, reject.pointer.as_str()), (code, pointer), "{body}");
     }
+    assert_eq!(parse_batch(r#"{"\ud800":1,"batch":[1]}"#, 100).unwrap().total, 1);
     assert_eq!(body_text(b"\xff").unwrap_err().code, InvalidUtf8);
     assert_eq!(body_text("\u{feff}{}".as_bytes()), Ok("{}"));
 }
