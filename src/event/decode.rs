@@ -22,6 +22,8 @@ const HISTORY_AGE: SignedDuration = SignedDuration::from_hours(24);
 pub enum Warning {
     /// The id at this pointer names nobody, so that it never makes an identity.
     PlaceholderId { pointer: &'static str, id: String },
+    /// The messageId is one that many events share, so that the event counts as having none.
+    PlaceholderMessageId { id: String },
     /// The timestamp cannot be read or cannot be right; `occurred_at` is `received_at`.
     UnusableTimestamp,
 }
@@ -54,7 +56,7 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
     let (event_name, name) = names(kind, &fields)?;
     let (user_id, anonymous_id) = identity(&fields, &mut warnings)?;
     let times = times(&fields, scope, &mut warnings)?;
-    let message_id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
+    let message_id = message_id(&fields, &mut warnings)?;
     let context = rebuilt_context(kind, &fields, scope)?;
     let event = Event {
         v: wire::VERSION,
@@ -167,6 +169,18 @@ fn id<'a>(
         });
     }
     Ok(id)
+}
+
+/// The client's id of the event. A placeholder is none: as an id it would make all events but the first duplicates.
+fn message_id<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Option<Cow<'a, str>>, Reject> {
+    let id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
+    match id {
+        Some(id) if is_placeholder(&id) => {
+            warnings.push(Warning::PlaceholderMessageId { id: id.into_owned() });
+            Ok(None)
+        }
+        id => Ok(id),
+    }
 }
 
 fn payload<'a>(

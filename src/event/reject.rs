@@ -12,7 +12,7 @@ use super::context::truncate;
 use super::redact::{redact_context, redact_refused};
 use super::{
     Client, Decoded, Defaults, EventKind, Origin, Payload, Policy, Reject, Rejection, Scope, decode,
-    event_id_for, new_event_id, wire,
+    event_id_for, is_placeholder, new_event_id, wire,
 };
 use crate::config::IpPolicy;
 use crate::private::hex;
@@ -88,7 +88,7 @@ impl KeptScope {
 /// Makes the record that keeps a refused event.
 pub fn rejection(payload: &[u8], scope: &Scope<'_>, reject: &Reject) -> Rejection {
     let text = std::str::from_utf8(payload).ok();
-    let message_id = text.and_then(message_id);
+    let message_id = text.and_then(message_id).filter(|id| !is_placeholder(id));
     let event_id = match &message_id {
         Some(id) => event_id_for(scope.source, scope.trusted, id),
         None => new_event_id(),

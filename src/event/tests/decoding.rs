@@ -134,6 +134,28 @@ fn placeholders_are_kept_and_reported() {
 }
 
 #[test]
+fn a_placeholder_is_no_id_of_an_event() {
+    let policy = policy();
+    for id in [
+        json!("undefined"),
+        json!("null"),
+        json!(0),
+        json!("00000000-0000-0000-0000-000000000000"),
+    ] {
+        let raw = json!({"type": "page", "userId": "u", "messageId": id}).to_string();
+        let [first, second] = [(); 2].map(|()| decode(&raw, &scope(&policy)).unwrap());
+        assert_ne!(first.event.event_id, second.event.event_id, "{id}");
+        assert_eq!(first.event.message_id, None);
+        let id = id.as_str().unwrap_or("0").to_owned();
+        assert_eq!(first.warnings, [Warning::PlaceholderMessageId { id }]);
+
+        let reject = Reject::whole(RejectCode::MissingName, "x");
+        let [first, second] = [(); 2].map(|()| rejection(raw.as_bytes(), &scope(&policy), &reject));
+        assert_ne!(first.event_id, second.event_id);
+    }
+}
+
+#[test]
 fn imports_are_received_at_their_timestamp_within_bounds() {
     let policy = policy();
     let scope = Scope {

@@ -23,6 +23,15 @@ impl Notices {
                         warn!(source, id, pointer, "placeholder id; it never makes an identity");
                     }
                 }
+                Warning::PlaceholderMessageId { id } => {
+                    if self.is_new(source, &format!("messageId {id}")) {
+                        warn!(
+                            source,
+                            id,
+                            "placeholder messageId; such events get ids of their own, so that retries are stored again"
+                        );
+                    }
+                }
                 Warning::UnusableTimestamp => {
                     counter!(metric::INGEST_TIMESTAMP_UNUSABLE_TOTAL, "source" => source.to_owned())
                         .increment(1);

@@ -222,6 +222,10 @@ fn shown(index: usize, warning: &Warning) -> Value {
             "index": index, "code": "placeholder_id", "pointer": pointer,
             "detail": format!("{id:?} names nobody and never makes an identity"),
         }),
+        Warning::PlaceholderMessageId { id } => json!({
+            "index": index, "code": "placeholder_message_id", "pointer": "/messageId",
+            "detail": format!("{id:?} is no id of one event; the event gets one, and a retry is stored again"),
+        }),
         Warning::UnusableTimestamp => json!({
             "index": index, "code": "unusable_timestamp", "pointer": "/timestamp",
             "detail": "no time with a zone, or not a possible one; occurred_at is received_at",
