@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use momsflow::config::Config;
 use momsflow::event::{Payload, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
 use momsflow::roles::ingest::{self, Ingest};
@@ -376,6 +378,31 @@ async fn validate_tells_and_stores_nothing() {
         .await
         .assert_problem(400, "malformed_json");
     assert!(server.log.records().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validate_shows_records_as_they_are_and_within_the_budget() {
+    let small = |config: &mut Config| {
+        config.http.in_flight = ByteSize::mib(2);
+        config.http.max_decompressed_body = ByteSize::mib(1);
+    };
+    let server = serve(small).await;
+    let event = r#"{"type":"page","userId":"u","properties":{"price":1.50}}"#;
+    let answer = server.post("/v1/validate", event).await;
+    assert!(
+        answer.body.contains(r#""properties":{"price":1.50}"#),
+        "{}",
+        answer.body
+    );
+
+    // A small body of many doubts has a large answer.
+    let event = r#"{"type":"page","userId":0,"anonymousId":0,"groupId":0,"previousId":0,"timestamp":0}"#;
+    let body = |events: usize| format!(r#"{{"batch":[{}]}}"#, vec![event; events].join(","));
+    let answer = server.post("/v1/validate", body(100)).await;
+    assert_eq!(answer.json()["warnings"].as_array().unwrap().len(), 500);
+    let refused = server.post("/v1/validate", body(5000)).await;
+    refused.assert_problem(413, "body_too_large");
+    assert_eq!(server.gate.budget().used(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod append;
 mod bucket;
 mod notice;
 mod prepare;
+mod preview;
 mod replay;
 mod routes;
 mod settings;
@@ -26,7 +27,7 @@ use crate::lifecycle::Health;
 use crate::{config, event};
 
 pub use answer::{Answer, Refused};
-pub use prepare::Preview;
+pub use preview::{Doubt, Preview};
 pub use replay::ReplayFailure;
 pub use routes::{paths, routes};
 
@@ -111,11 +112,13 @@ impl Ingest {
         &self,
         body: &[u8],
         submission: &Submission<'_>,
-        reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+        mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
     ) -> Result<Answer, SubmitError> {
-        let prepared = match self.prepare(body, submission, reserve) {
+        let prepared = match self.prepare(body, submission, &mut reserve) {
             Err(SubmitError::Rejected { reject, .. }) => {
-                return Err(self.keep_body(body, submission, reject).await);
+                // Its redacted copy and its record.
+                let has_room = reserve(body.len().saturating_mul(2)).is_ok();
+                return Err(self.keep_body(body, submission, reject, has_room).await);
             }
             prepared => prepared?,
         };
@@ -124,11 +127,17 @@ impl Ingest {
         Ok(prepared.answer)
     }
 
-    /// Keeps a body that is no batch as one dead letter.
-    async fn keep_body(&self, body: &[u8], submission: &Submission<'_>, reject: Reject) -> SubmitError {
+    /// Keeps a body that is no batch as one dead letter, if there is memory for it.
+    async fn keep_body(
+        &self,
+        body: &[u8],
+        submission: &Submission<'_>,
+        reject: Reject,
+        has_room: bool,
+    ) -> SubmitError {
         let now = self.clock.now();
         let scope = self.scope(submission, event::Defaults::default(), now);
-        let kept = self.rejects.take(&submission.source.name, now);
+        let kept = has_room && self.rejects.take(&submission.source.name, now);
         prepare::count_rejected(&submission.source.name, reject.code, 1);
         if kept {
             let mut records = self.no_records();
