@@ -40,7 +40,8 @@ pub struct Decoded<'a> {
 /// # Errors
 /// The first fault of the event.
 pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject> {
-    let size = raw.len() + scope.defaults.context.map_or(0, str::len);
+    let defaults = [scope.defaults.context, scope.defaults.integrations];
+    let size = raw.len() + defaults.into_iter().flatten().map(str::len).sum::<usize>();
     if size > scope.policy.max_event {
         return Err(Reject::whole(
             RejectCode::EventTooLarge,

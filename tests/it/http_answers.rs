@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use momsflow::broker::Record;
 use momsflow::config::Config;
-use momsflow::event::{Payload, RejectCode, Rejection};
+use momsflow::event::{self, Payload, Policy, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
 use momsflow::roles::ingest::{self, Ingest};
 use serde_json::{Value, json};
@@ -464,28 +465,43 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
+/// A whole body is kept with what it takes to send it again, redacted and cut as it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
-    let server = serve(|_| ()).await;
-    let body = r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m-1"}]}"#;
-    server
-        .post("/v1/batch", body)
-        .await
-        .assert_problem(400, "no_event_accepted");
+async fn a_batch_that_was_refused_whole_is_replayed_once_it_is_mended() {
+    let server = serve(|config| config.ingest.redact = vec!["email".to_owned()]).await;
+    let body = r#"{"context":{"ip":"203.0.113.77","app":"\u0000"},"batch":[
+        {"type":"track","event":"Mended","userId":"u","messageId":"m-1","properties":{"email":"a@b.example","n":1}},
+        {"type":"page","userId":"v"}]}"#;
+    let refused = server.post("/v1/batch", body).await;
+    refused.assert_problem(400, "nul_character");
     let mut letter: Rejection = serde_json::from_value(server.log.rejections()[0].clone()).unwrap();
-    let unmended = server.ingest.replay(&letter).await.unwrap_err();
-    assert!(unmended.to_string().contains("missing_name"), "{unmended}");
-    letter.payload =
-        Payload::Text(r#"{"type":"track","event":"Mended","userId":"u","messageId":"m-1"}"#.to_owned());
-    server.ingest.replay(&letter).await.unwrap();
-    let event = &server.log.events()[0];
+    let policy = Policy::new(&Config::default().ingest);
+    let unmended = event::replay(&letter, &policy).unwrap_err();
+    assert!(unmended.to_string().contains("nul_character"), "{unmended}");
+
+    let Payload::Text(text) = &letter.payload else {
+        panic!("text")
+    };
+    letter.payload = Payload::Text(text.replace("\\u0000", "1.0"));
+    let again = event::replay(&letter, &policy).unwrap();
+    let again = again.into_iter().zip(["u", "v"]).map(|(value, person)| Record {
+        key: person.into(),
+        value: value.into(),
+    });
+    server.ingest.append_again(again.collect()).await.unwrap();
+    let events = server.log.events();
+    assert_eq!(events.len(), 2);
+    let mended = events.iter().find(|event| event["user_id"] == "u").unwrap();
     assert_eq!(
-        (&event["event"], &event["context"]),
-        (&json!("Mended"), &json!({"app": 1}))
+        (&mended["event"], &mended["properties"], &mended["context"]),
+        (
+            &json!("Mended"),
+            &json!({"n": 1}),
+            &json!({"app": "1.0", "ip": "203.0.113.0"})
+        )
     );
-    assert_eq!(event["event_id"], json!(letter.event_id));
-    assert_eq!(event["received_at"], json!(letter.received_at));
-    assert_eq!(event["origin"], "replayed");
+    assert_eq!(mended["received_at"], json!(letter.received_at));
+    assert_eq!(mended["origin"], "replayed");
     server.log.assert_readable();
 }
 

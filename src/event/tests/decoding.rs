@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::{any_json, at, policy, scope};
 
-fn context(event: &Event<'_>) -> Value {
+pub(super) fn context(event: &Event<'_>) -> Value {
     serde_json::from_str(event.context.as_ref().unwrap().get()).unwrap()
 }
 
@@ -315,38 +315,6 @@ fn named_members_never_reach_the_record() {
         let kept = wire::encode_rejection(&rejection(payload.as_bytes(), &scope(&policy), &reject));
         assert!(!String::from_utf8(kept).unwrap().contains("a@b.example"));
     }
-}
-
-#[test]
-fn a_dead_letter_is_replayed_as_ingest_would_have_taken_it() {
-    let policy = policy();
-    let batch = parse_batch(
-        r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m","timestamp":"2026-11-24T06:00:00Z"}]}"#,
-        100,
-    )
-    .unwrap();
-    let scope = Scope {
-        defaults: batch.defaults,
-        ..scope(&policy)
-    };
-    let reject = decode(batch.events[0], &scope).unwrap_err();
-    let mut kept = rejection(batch.events[0].as_bytes(), &scope, &reject);
-    assert_eq!(kept.rejected.code, "missing_name");
-    assert_eq!(replay(&kept, &policy), Err(ReplayError::Rejected(reject)));
-
-    kept.payload = Payload::Text(batch.events[0].replace("\"userId\"", "\"event\":\"Mended\",\"userId\""));
-    let record = replay(&kept, &policy).unwrap();
-    let Ok(wire::WireRecord::Event(event)) = wire::decode(&record) else {
-        panic!("an event")
-    };
-    assert_eq!(event.event.as_deref(), Some("Mended"));
-    assert_eq!(
-        (event.event_id, event.received_at),
-        (kept.event_id, kept.received_at)
-    );
-    assert_eq!(event.occurred_at, at("2026-11-24T05:59:55Z"));
-    assert_eq!(event.origin, Origin::Replayed);
-    assert_eq!(context(&event), json!({"app": 1}));
 }
 
 proptest! {

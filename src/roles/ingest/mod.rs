@@ -9,7 +9,6 @@ mod bucket;
 mod notice;
 mod prepare;
 mod preview;
-mod replay;
 mod routes;
 mod settings;
 
@@ -28,7 +27,6 @@ use crate::{config, event};
 
 pub use answer::{Answer, Refused};
 pub use preview::{Doubt, Preview};
-pub use replay::ReplayFailure;
 pub use routes::{paths, routes};
 
 use bucket::Buckets;
@@ -141,7 +139,11 @@ impl Ingest {
         prepare::count_rejected(&submission.source.name, reject.code, 1);
         if kept {
             let mut records = self.no_records();
-            self.push_rejection(&mut records, body, &scope, &reject);
+            let rejection = match submission.shape {
+                Shape::Event(_) => event::rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import => event::batch_rejection(body, &scope, &reject),
+            };
+            self.push_rejection(&mut records, &rejection);
             if let Err(error) = self.append(records).await {
                 return error.into();
             }

@@ -74,7 +74,8 @@ impl Ingest {
                 Err(reject) => {
                     let kept = self.rejects.take(source, scope.received_at);
                     if kept {
-                        self.push_rejection(&mut prepared.records, raw.as_bytes(), scope, &reject);
+                        let rejection = event::rejection(raw.as_bytes(), scope, &reject);
+                        self.push_rejection(&mut prepared.records, &rejection);
                     }
                     prepared.tally.rejected.push(reject.code);
                     let refused = Refused::new(index, event::message_id(raw), reject, kept);
