@@ -16,10 +16,14 @@ pub(super) struct Parts<'a> {
     /// Page's and screen's top-level `category`, which has no column of its own.
     pub category: Option<&'a str>,
     pub integrations: Option<&'a str>,
+    /// Whether the context's traits are the event's own.
+    pub takes_traits: bool,
 }
 
 pub(super) struct Rebuilt {
     pub text: Option<String>,
+    /// Traits that were taken out of the context.
+    pub traits: Option<String>,
     pub is_bot: bool,
 }
 
@@ -43,6 +47,7 @@ pub(super) fn rebuild(parts: &Parts<'_>, scope: &Scope<'_>) -> Rebuilt {
         builder.out.raw("integrations", integrations);
     }
     Rebuilt {
+        traits: builder.traits.take(),
         text: builder.finish(),
         is_bot,
     }
@@ -53,6 +58,8 @@ struct Builder<'a> {
     scope: &'a Scope<'a>,
     ip: Option<Cow<'a, str>>,
     user_agent: Option<Cow<'a, str>>,
+    takes_traits: bool,
+    traits: Option<String>,
     overrides_gpc: bool,
     has_defaults: bool,
     /// Names that the event's own context has, where the batch has defaults for the others.
@@ -67,6 +74,8 @@ impl<'a> Builder<'a> {
             scope,
             ip: None,
             user_agent: None,
+            takes_traits: parts.takes_traits,
+            traits: None,
             overrides_gpc: scope.client.gpc && !scope.trusted,
             has_defaults: scope.defaults.context.is_some(),
             taken: HashSet::new(),
@@ -96,7 +105,10 @@ impl<'a> Builder<'a> {
                 ("gpc", _) if self.overrides_gpc => {}
                 ("traits", JsonType::Object) => {
                     let redacted = redact(value, &self.scope.policy.redact);
-                    self.out.raw(key, &redacted);
+                    match self.takes_traits {
+                        true => self.traits = Some(redacted.into_owned()),
+                        false => self.out.raw(key, &redacted),
+                    }
                 }
                 _ => self.out.raw(key, value),
             }

@@ -80,8 +80,8 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         is_bot: context.is_bot,
         origin: times.origin,
         properties: payload(fields.properties, "/properties", scope)?,
-        traits: payload(fields.traits, "/traits", scope)?,
-        context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
+        traits: payload(fields.traits, "/traits", scope)?.or(context.traits.map(owned)),
+        context: context.text.map(owned),
     };
     Ok(Decoded { event, warnings })
 }
@@ -147,6 +147,8 @@ fn rebuilt_context(kind: EventKind, fields: &Fields<'_>, scope: &Scope<'_>) -> R
         context: object(fields.context, "/context")?,
         category: fields.category.filter(|_| has_category).map(|(raw, _)| raw),
         integrations: fields.integrations.and_then(only_object),
+        // RudderStack's SDKs know no other place for them. On any other event they are the user's and not its own.
+        takes_traits: kind == EventKind::Identify && fields.traits.is_none(),
     };
     Ok(context::rebuild(&parts, scope))
 }
@@ -191,6 +193,10 @@ fn payload<'a>(
 ) -> Result<Option<RawJson<'a>>, Reject> {
     let raw = object(field, pointer)?;
     Ok(raw.map(|raw| RawJson::Scanned(redact(raw, &scope.policy.redact))))
+}
+
+fn owned(text: String) -> RawJson<'static> {
+    RawJson::Scanned(Cow::Owned(text))
 }
 
 fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {

@@ -242,6 +242,64 @@ fn a_batch_gives_defaults_to_its_events() {
     assert_eq!(event.occurred_at, at("2026-11-24T05:59:55Z"));
 }
 
+#[test]
+fn identify_finds_its_traits_in_the_context_too() {
+    let policy = Policy {
+        redact: vec!["email".to_owned()],
+        ..policy()
+    };
+    let traits_of = |mut event: Value, default: Value| {
+        event["userId"] = json!("u");
+        let (raw, default) = (event.to_string(), default.to_string());
+        let defaults = Defaults {
+            context: Some(&default),
+            ..Defaults::default()
+        };
+        let scope = Scope {
+            defaults,
+            ..scope(&policy)
+        };
+        let event = decode(&raw, &scope).unwrap().event;
+        let traits = event.traits.as_ref().map(|traits| traits.get().to_owned());
+        (traits, event.context.map(|context| context.get().to_owned()))
+    };
+    let in_context = json!({"traits": {"email": "a@b.example", "n": 1}, "app": 1});
+    let n = |n: i32| Some(format!(r#"{{"n":{n}}}"#));
+    let app = || Some(r#"{"app":1}"#.to_owned());
+    let both = || Some(r#"{"traits":{"n":1},"app":1}"#.to_owned());
+    let (none, other) = (json!({}), json!({"traits": {"n": 2}}));
+    for (event, default, expected) in [
+        (
+            json!({"type": "identify", "context": in_context}),
+            &none,
+            (n(1), app()),
+        ),
+        (
+            json!({"type": "identify", "context": in_context}),
+            &other,
+            (n(1), app()),
+        ),
+        (json!({"type": "identify"}), &other, (n(2), None)),
+        (
+            json!({"type": "identify", "context": in_context, "traits": {"n": 3}}),
+            &none,
+            (n(3), both()),
+        ),
+        (
+            json!({"type": "group", "context": in_context}),
+            &none,
+            (None, both()),
+        ),
+        (
+            json!({"type": "identify", "context": {"traits": 7}}),
+            &none,
+            (None, Some(r#"{"traits":7}"#.to_owned())),
+        ),
+    ] {
+        assert_eq!(traits_of(event.clone(), default.clone()), expected, "{event}");
+    }
+}
+
 /// What decoding accepts, the same scanner accepts again on the other side of the log.
 #[test]
 fn rebuilt_contexts_stay_within_the_limits() {
