@@ -61,9 +61,10 @@ impl Ingest {
             .zip(records)
             .filter(|(_, records)| !records.is_empty())
             .map(|(partition, records)| self.log.append(partition, records));
-        match tokio::time::timeout(APPEND_TIMEOUT, try_join_all(appends)).await {
-            Ok(outcome) => outcome.map(drop),
-            Err(_) => Err(LogError::Unavailable("the append took too long".to_owned())),
-        }
+        let outcome = tokio::time::timeout(APPEND_TIMEOUT, try_join_all(appends)).await;
+        outcome
+            .unwrap_or_else(|_| Err(LogError::Unavailable("the append took too long".to_owned())))
+            .map(drop)
+            .inspect_err(|error| self.refusals.take(error, self.clock.now()))
     }
 }

@@ -30,7 +30,7 @@ pub use preview::{Doubt, Preview};
 pub use routes::{paths, routes};
 
 use bucket::Buckets;
-use notice::Notices;
+use notice::{Notices, Refusals};
 
 /// How often the log's health is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,6 +45,7 @@ pub struct Ingest {
     max_expansion: usize,
     rejects: Buckets,
     notices: Notices,
+    refusals: Refusals,
     /// Shares out records without a person over the partitions.
     spread: AtomicU32,
 }
@@ -97,6 +98,7 @@ impl Ingest {
             max_expansion: as_usize(config.http.max_decompressed_body).saturating_mul(2),
             rejects: Buckets::new(ingest.rejects_kept_per_second),
             notices: Notices::default(),
+            refusals: Refusals::default(),
             spread: AtomicU32::new(rand::random()),
         }
     }

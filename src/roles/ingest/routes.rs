@@ -227,14 +227,11 @@ fn problem_of(error: SubmitError) -> Problem {
             Problem::new(ProblemCode::BatchTooLarge, error.to_string())
         }
         SubmitError::Overloaded(overloaded) => overloaded.into(),
-        SubmitError::Log(error) => {
-            tracing::warn!(%error, "append refused");
-            Problem::new(
-                ProblemCode::LogUnavailable,
-                "the events were not stored; send them again, they are not stored twice",
-            )
-            .retry_after(rand::random_range(LOG_RETRY))
-        }
+        SubmitError::Log(_) => Problem::new(
+            ProblemCode::LogUnavailable,
+            "the events were not stored; send them again, they are not stored twice",
+        )
+        .retry_after(rand::random_range(LOG_RETRY)),
     }
 }
 
