@@ -30,7 +30,7 @@ pub struct Http {
     pub client_timeout: Duration,
     /// The most connections held open at a time.
     pub max_connections: usize,
-    /// Proxies whose X-Forwarded-For is believed, as addresses or networks.
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as addresses or networks.
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
 }

@@ -26,8 +26,10 @@ pub struct Ingest {
     pub max_batch: usize,
     /// What is kept of visitors' addresses: truncate, full or drop.
     pub ip: IpPolicy,
-    /// Properties and traits that are taken out before the log, by name: `["email", "phone"]`. Of a refused
-    /// event that is no JSON nothing is kept then, since they cannot be found in it.
+    /// Members of properties and traits that are taken out before the log: `["email", "user.phone"]`. A name means
+    /// the top level of properties and of traits, a dotted path what is inside, also in lists. Of a refused event
+    /// that is no JSON nothing is kept then, nor properties and traits that are no objects: they could be anywhere
+    /// in it.
     pub redact: Vec<String>,
     /// The earliest time that is believed: history from before it is refused, other events get the time of
     /// their acceptance.

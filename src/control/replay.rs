@@ -1,36 +1,39 @@
-//! Sends dead letters again, through the log, with their event_id and received_at unchanged.
+//! Mends dead letters, to be sent again with their event_id and received_at unchanged.
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::broker::partitioner::partition_for;
-use crate::broker::{EventLog, Record};
+use crate::broker::Record;
 use crate::event::wire::{self, WireRecord};
 use crate::event::{Origin, Payload, Policy, RejectedBecause, Rejection, replay, validate};
 use crate::store::dead_letters::Letter;
 
-/// Decodes a letter again, mended by `set`, and returns its log record.
+/// Decodes a letter again, mended by `set`, and returns its log records: one, but for a batch that was kept whole.
 ///
 /// # Errors
 /// A sentence for people: what is still wrong with it.
-pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) -> Result<Record, String> {
+pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) -> Result<Vec<Record>, String> {
     if letter.payload_length > letter.payload.len() as i64 {
         return Err("only its head was kept, it was too long".to_owned());
     }
     let text = std::str::from_utf8(&letter.payload).map_err(|_| "its payload is no text".to_owned())?;
     let text = apply(text, set)?;
-    let value = match letter.stage.as_str() {
+    let values = match letter.stage.as_str() {
         "ingest" => replay(&rejection(letter, text), policy).map_err(|error| error.to_string())?,
-        _ => again(&text)?,
+        _ => vec![again(&text)?],
     };
+    Ok(values.into_iter().map(keyed).collect())
+}
+
+fn keyed(value: Vec<u8>) -> Record {
     let key = match wire::decode(&value) {
         Ok(WireRecord::Event(event)) => Bytes::copy_from_slice(event.person_key().as_bytes()),
         _ => Bytes::new(),
     };
-    Ok(Record {
+    Record {
         key,
         value: value.into(),
-    })
+    }
 }
 
 fn rejection(letter: &Letter, text: String) -> Rejection {
@@ -104,26 +107,6 @@ fn put(document: &mut Value, pointer: &str, value: Value) -> Result<(), String> 
         };
     }
     *place = value;
-    Ok(())
-}
-
-/// Appends mended letters to the log, each to its person's partition.
-///
-/// # Errors
-/// When the log refuses; some may have been appended, and a repeated replay is deduplicated.
-pub(super) async fn append(log: &dyn EventLog, records: Vec<Record>) -> Result<(), String> {
-    let mut partitions: Vec<Vec<Record>> = (0..log.partitions()).map(|_| Vec::new()).collect();
-    for (spread, record) in records.into_iter().enumerate() {
-        let partition = partition_for(&record.key, log.partitions(), spread as u32);
-        partitions[partition as usize].push(record);
-    }
-    for (partition, records) in partitions.into_iter().enumerate() {
-        if !records.is_empty() {
-            log.append(partition as i32, records)
-                .await
-                .map_err(|error| error.to_string())?;
-        }
-    }
     Ok(())
 }
 

@@ -26,8 +26,8 @@ use crate::store::dead_letters;
 
 /// The largest piece of an import.
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
-/// Dead letters that are read and sent again at a time.
-const REPLAY_BATCH: i64 = 200;
+/// Dead letters that are read and sent again at a time; each may have 1 MiB.
+const REPLAY_BATCH: i64 = 25;
 
 /// What the running process lets its subcommands see and do.
 pub struct Control {
@@ -160,14 +160,17 @@ impl Control {
             let mut ids = Vec::new();
             for letter in &letters {
                 match replay::mend(letter, &request.set, &self.policy) {
-                    Ok(record) => {
-                        records.push(record);
+                    Ok(mended) => {
+                        records.extend(mended);
                         ids.push(letter.id);
                     }
                     Err(reason) => reply.refused.push((letter.id, reason)),
                 }
             }
-            replay::append(self.log.as_ref(), records).await?;
+            self.ingest
+                .append_again(records)
+                .await
+                .map_err(|error| error.to_string())?;
             dead_letters::mark_replayed(&client, &ids, self.clock.now())
                 .await
                 .map_err(|error| error.to_string())?;

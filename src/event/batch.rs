@@ -1,13 +1,7 @@
 //! A request's body: one event, or a batch with defaults for all of its events.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer as _, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::redact::each_member;
-use super::{Defaults, Reject, RejectCode, scan_object};
+use super::object::{each_item, each_member};
+use super::{Defaults, Reject, RejectCode, scan_object, unescape};
 
 /// A body taken apart; its events are not looked at yet.
 #[derive(Debug)]
@@ -75,7 +69,7 @@ fn fits_into_context(raw: &str) -> bool {
 fn read_envelope(body: &str) -> Result<Envelope<'_>, Reject> {
     let mut envelope = Envelope::default();
     let read = each_member(body, |name, value| {
-        let member = match name.as_str() {
+        let member = match unescape(name).as_ref() {
             "batch" => &mut envelope.batch,
             "context" => &mut envelope.context,
             "integrations" => &mut envelope.integrations,
@@ -94,30 +88,14 @@ fn read_envelope(body: &str) -> Result<Envelope<'_>, Reject> {
 
 /// The first `max` items of a list, and how many there are.
 fn read_events(list: &str, max: usize) -> Option<(Vec<&str>, usize)> {
-    struct Events(usize);
-
-    impl<'de> Visitor<'de> for Events {
-        type Value = (Vec<&'de str>, usize);
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of events")
+    let (mut events, mut total) = (Vec::new(), 0);
+    each_item(list, |event| {
+        total += 1;
+        if total <= max {
+            events.push(event);
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let (mut events, mut total) = (Vec::new(), 0);
-            while let Some(event) = list.next_element::<&RawValue>()? {
-                total += 1;
-                if total <= self.0 {
-                    events.push(event.get());
-                }
-            }
-            Ok((events, total))
-        }
-    }
-
-    serde_json::Deserializer::from_str(list)
-        .deserialize_seq(Events(max))
-        .ok()
+    })?;
+    Some((events, total))
 }
 
 fn scanned_context(raw: &str) -> Result<&str, Reject> {
@@ -134,7 +112,7 @@ fn scanned_context(raw: &str) -> Result<&str, Reject> {
 /// Tells whether a body is a batch, for routes that take either.
 pub fn is_batch(body: &str) -> bool {
     let mut found = false;
-    let _ = each_member(body, |name, _| found |= name == "batch");
+    let _ = each_member(body, |name, _| found |= unescape(name) == "batch");
     found
 }
 
@@ -146,13 +124,13 @@ pub fn write_key(body: &str) -> Option<String> {
 /// The messageId of an event that was refused, as far as it can be read.
 pub fn message_id(raw: &str) -> Option<String> {
     // PostgreSQL's text cannot hold NUL, and the id must not make a dead letter undeliverable.
-    text_member(raw, "messageId").map(|id| cut(id.replace('\0', ""), super::MAX_TEXT))
+    text_member(raw, "messageId").map(|id| head(&id.replace('\0', ""), super::MAX_TEXT).to_owned())
 }
 
 fn text_member(raw: &str, name: &str) -> Option<String> {
     let mut found = None;
     each_member(raw, |key, value| {
-        if key == name {
+        if unescape(key) == name {
             found = Some(value);
         }
     })?;
@@ -161,13 +139,6 @@ fn text_member(raw: &str, name: &str) -> Option<String> {
         serde_json::Value::String(text) => (!text.is_empty()).then_some(text),
         serde_json::Value::Number(_) => Some(value.to_owned()),
         _ => None,
-    }
-}
-
-fn cut(text: String, longest: usize) -> String {
-    match text.floor_char_boundary(longest) {
-        end if end < text.len() => text[..end].to_owned(),
-        _ => text,
     }
 }
 
@@ -181,7 +152,7 @@ pub fn body_text(body: &[u8]) -> Result<&str, Reject> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Cuts a payload at a character's border, so that it stays text.
-pub(super) fn head(text: &str, longest: usize) -> Cow<'_, str> {
-    Cow::Borrowed(&text[..text.floor_char_boundary(longest)])
+/// The head of a text, cut at a character's border.
+pub(super) fn head(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
 }

@@ -16,11 +16,11 @@ pub fn validate(event: &Event<'_>, mut visit: impl FnMut(&str, JsonType)) -> Res
         check_text(field, id.as_deref(), RejectCode::IdTooLong)?;
     }
     for (field, name) in [
-        ("event", &event.event),
-        ("name", &event.name),
-        ("source", &Some(event.source.clone())),
+        ("event", event.event.as_deref()),
+        ("name", event.name.as_deref()),
+        ("source", Some(event.source.as_ref())),
     ] {
-        check_text(field, name.as_deref(), RejectCode::NameTooLong)?;
+        check_text(field, name, RejectCode::NameTooLong)?;
     }
     if let Some(properties) = &event.properties {
         scan_object(properties.get(), |key, _, json_type| visit(key, json_type))

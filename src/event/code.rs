@@ -1,5 +1,10 @@
 use std::fmt;
 
+use super::batch::head;
+
+/// The longest pointer that is kept with a dead letter.
+const MAX_KEPT_POINTER: usize = 1024;
+
 /// Why an event was refused: a stable word that clients may act on and docs/http-api.md lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectCode {
@@ -130,7 +135,8 @@ impl From<Reject> for super::RejectedBecause {
     fn from(reject: Reject) -> Self {
         Self {
             code: reject.code.as_str().to_owned(),
-            pointer: reject.pointer,
+            // A pointer is as long as the names on its way.
+            pointer: head(&reject.pointer, MAX_KEPT_POINTER).to_owned(),
             detail: reject.detail,
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::object::Object;
 use super::redact::redact;
 use super::{JsonType, Scope, is_bot, scan_object, unescape};
 use crate::config::IpPolicy;
@@ -15,10 +16,14 @@ pub(super) struct Parts<'a> {
     /// Page's and screen's top-level `category`, which has no column of its own.
     pub category: Option<&'a str>,
     pub integrations: Option<&'a str>,
+    /// Whether the context's traits are the event's own.
+    pub takes_traits: bool,
 }
 
 pub(super) struct Rebuilt {
     pub text: Option<String>,
+    /// Traits that were taken out of the context.
+    pub traits: Option<String>,
     pub is_bot: bool,
 }
 
@@ -31,27 +36,30 @@ pub(super) fn rebuild(parts: &Parts<'_>, scope: &Scope<'_>) -> Rebuilt {
     let is_bot = builder.user_agent();
     builder.ip();
     if scope.client.gpc && !scope.trusted {
-        builder.member("gpc", "true");
+        builder.out.raw("gpc", "true");
     }
     if let Some(category) = parts.category {
-        builder.member("category", category);
+        builder.out.raw("category", category);
     }
     if let Some(integrations) = parts.integrations.or(scope.defaults.integrations)
         && integrations.len() > 2
     {
-        builder.member("integrations", integrations);
+        builder.out.raw("integrations", integrations);
     }
     Rebuilt {
+        traits: builder.traits.take(),
         text: builder.finish(),
         is_bot,
     }
 }
 
 struct Builder<'a> {
-    out: String,
+    out: Object,
     scope: &'a Scope<'a>,
     ip: Option<Cow<'a, str>>,
     user_agent: Option<Cow<'a, str>>,
+    takes_traits: bool,
+    traits: Option<String>,
     overrides_gpc: bool,
     has_defaults: bool,
     /// Names that the event's own context has, where the batch has defaults for the others.
@@ -61,13 +69,13 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(parts: &Parts<'a>, scope: &'a Scope<'a>) -> Self {
         let expected = parts.context.map_or(0, str::len) + scope.defaults.context.map_or(0, str::len);
-        let mut out = String::with_capacity(expected + 256);
-        out.push('{');
         Self {
-            out,
+            out: Object::with_room(expected + 256),
             scope,
             ip: None,
             user_agent: None,
+            takes_traits: parts.takes_traits,
+            traits: None,
             overrides_gpc: scope.client.gpc && !scope.trusted,
             has_defaults: scope.defaults.context.is_some(),
             taken: HashSet::new(),
@@ -91,15 +99,18 @@ impl<'a> Builder<'a> {
                 ("ip", _) => {}
                 ("userAgent", JsonType::String) => {
                     self.user_agent = Some(unescape(&value[1..value.len() - 1]));
-                    self.member(key, value);
+                    self.out.raw(key, value);
                 }
                 ("userAgent", JsonType::Null) => {}
                 ("gpc", _) if self.overrides_gpc => {}
                 ("traits", JsonType::Object) => {
                     let redacted = redact(value, &self.scope.policy.redact);
-                    self.member(key, &redacted);
+                    match self.takes_traits {
+                        true => self.traits = Some(redacted.into_owned()),
+                        false => self.out.raw(key, &redacted),
+                    }
                 }
-                _ => self.member(key, value),
+                _ => self.out.raw(key, value),
             }
         });
         self.taken.extend(names);
@@ -110,7 +121,7 @@ impl<'a> Builder<'a> {
         match (&self.user_agent, self.scope.client.user_agent) {
             (Some(agent), _) if !agent.is_empty() => is_bot(agent),
             (_, Some(header)) if !self.scope.trusted => {
-                self.text_member("userAgent", header);
+                self.out.text("userAgent", header);
                 is_bot(header)
             }
             _ => false,
@@ -131,33 +142,16 @@ impl<'a> Builder<'a> {
         };
         match (policy, address) {
             (IpPolicy::Truncate, Some(address)) => {
-                self.text_member("ip", &truncate(address).to_string());
+                self.out.text("ip", &truncate(address).to_string());
             }
-            (IpPolicy::Full, Some(address)) => self.text_member("ip", &address.to_canonical().to_string()),
+            (IpPolicy::Full, Some(address)) => self.out.text("ip", &address.to_canonical().to_string()),
             // What is no address cannot be truncated, so it is not kept.
             _ => {}
         }
     }
 
-    fn text_member(&mut self, name: &str, text: &str) {
-        let value = serde_json::Value::from(text).to_string();
-        self.member(name, &value);
-    }
-
-    /// Appends a member; `key` is written as it is.
-    fn member(&mut self, key: &str, value: &str) {
-        if self.out.len() > 1 {
-            self.out.push(',');
-        }
-        self.out.push('"');
-        self.out.push_str(key);
-        self.out.push_str("\":");
-        self.out.push_str(value);
-    }
-
-    fn finish(mut self) -> Option<String> {
-        self.out.push('}');
-        (self.out.len() > 2).then_some(self.out)
+    fn finish(self) -> Option<String> {
+        (!self.out.is_empty()).then(|| self.out.finish())
     }
 }
 

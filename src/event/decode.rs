@@ -22,6 +22,8 @@ const HISTORY_AGE: SignedDuration = SignedDuration::from_hours(24);
 pub enum Warning {
     /// The id at this pointer names nobody, so that it never makes an identity.
     PlaceholderId { pointer: &'static str, id: String },
+    /// The messageId is one that many events share, so that the event counts as having none.
+    PlaceholderMessageId { id: String },
     /// The timestamp cannot be read or cannot be right; `occurred_at` is `received_at`.
     UnusableTimestamp,
 }
@@ -38,7 +40,8 @@ pub struct Decoded<'a> {
 /// # Errors
 /// The first fault of the event.
 pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject> {
-    let size = raw.len() + scope.defaults.context.map_or(0, str::len);
+    let defaults = [scope.defaults.context, scope.defaults.integrations];
+    let size = raw.len() + defaults.into_iter().flatten().map(str::len).sum::<usize>();
     if size > scope.policy.max_event {
         return Err(Reject::whole(
             RejectCode::EventTooLarge,
@@ -54,7 +57,7 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
     let (event_name, name) = names(kind, &fields)?;
     let (user_id, anonymous_id) = identity(&fields, &mut warnings)?;
     let times = times(&fields, scope, &mut warnings)?;
-    let message_id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
+    let message_id = message_id(&fields, &mut warnings)?;
     let context = rebuilt_context(kind, &fields, scope)?;
     let event = Event {
         v: wire::VERSION,
@@ -77,8 +80,8 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         is_bot: context.is_bot,
         origin: times.origin,
         properties: payload(fields.properties, "/properties", scope)?,
-        traits: payload(fields.traits, "/traits", scope)?,
-        context: context.text.map(|text| RawJson::Scanned(Cow::Owned(text))),
+        traits: payload(fields.traits, "/traits", scope)?.or(context.traits.map(owned)),
+        context: context.text.map(owned),
     };
     Ok(Decoded { event, warnings })
 }
@@ -144,6 +147,8 @@ fn rebuilt_context(kind: EventKind, fields: &Fields<'_>, scope: &Scope<'_>) -> R
         context: object(fields.context, "/context")?,
         category: fields.category.filter(|_| has_category).map(|(raw, _)| raw),
         integrations: fields.integrations.and_then(only_object),
+        // RudderStack's SDKs know no other place for them. On any other event they are the user's and not its own.
+        takes_traits: kind == EventKind::Identify && fields.traits.is_none(),
     };
     Ok(context::rebuild(&parts, scope))
 }
@@ -169,6 +174,18 @@ fn id<'a>(
     Ok(id)
 }
 
+/// The client's id of the event. A placeholder is none: as an id it would make all events but the first duplicates.
+fn message_id<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Option<Cow<'a, str>>, Reject> {
+    let id = text(fields.message_id, "/messageId", RejectCode::IdTooLong)?;
+    match id {
+        Some(id) if is_placeholder(&id) => {
+            warnings.push(Warning::PlaceholderMessageId { id: id.into_owned() });
+            Ok(None)
+        }
+        id => Ok(id),
+    }
+}
+
 fn payload<'a>(
     field: Field<'a>,
     pointer: &'static str,
@@ -176,6 +193,10 @@ fn payload<'a>(
 ) -> Result<Option<RawJson<'a>>, Reject> {
     let raw = object(field, pointer)?;
     Ok(raw.map(|raw| RawJson::Scanned(redact(raw, &scope.policy.redact))))
+}
+
+fn owned(text: String) -> RawJson<'static> {
+    RawJson::Scanned(Cow::Owned(text))
 }
 
 fn event_id(message_id: Option<&str>, scope: &Scope<'_>) -> Uuid {

@@ -18,6 +18,11 @@ pub fn event_id_for(source: &str, trusted: bool, message_id: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, &name)
 }
 
+/// Derives the `event_id` of an event without a messageId inside a body that was kept whole.
+pub fn event_id_within(letter: Uuid, index: usize) -> Uuid {
+    Uuid::new_v5(&letter, index.to_string().as_bytes())
+}
+
 /// Makes an id for an event that came without a messageId: a UUIDv7, which sorts by time.
 pub fn new_event_id() -> Uuid {
     Uuid::now_v7()

@@ -1,7 +1,7 @@
 /// Tells whether an id names nobody: what a client sends when a variable was not set.
 ///
-/// Such an id is stored as it came, but never makes an identity; everything that joins events into persons
-/// asks here first. Letter case and surrounding blanks do not matter.
+/// Such an id of a person is stored as it came, but never makes an identity; everything that joins events into
+/// persons asks here first. A messageId like this is none. Letter case and surrounding blanks do not matter.
 pub fn is_placeholder(id: &str) -> bool {
     let id = id.trim();
     if id.len() > LONGEST {
@@ -12,7 +12,7 @@ pub fn is_placeholder(id: &str) -> bool {
 
 const LONGEST: usize = 36;
 
-const PLACEHOLDERS: [&str; 29] = [
+const PLACEHOLDERS: [&str; 30] = [
     "null",
     "undefined",
     "nil",
@@ -42,6 +42,7 @@ const PLACEHOLDERS: [&str; 29] = [
     "userid",
     "anonymous_id",
     "00000000-0000-0000-0000-000000000000",
+    "00000000000000000000000000000000",
 ];
 
 #[cfg(test)]

@@ -164,9 +164,10 @@ pub struct Rejection {
     /// the client's truncated address and user agent), so that a replay decodes it as ingest did.
     pub scope: serde_json::Value,
     pub payload: Payload,
-    /// Length of the whole payload in bytes; more than is kept where it was cut.
+    /// Length in bytes of the payload as it may be kept, without what is redacted; more than is kept where it was
+    /// cut.
     pub payload_length: u64,
-    /// SHA-256 of the whole payload, in hex.
+    /// SHA-256 of the whole payload as it came, in hex.
     pub payload_sha256: String,
 }
 

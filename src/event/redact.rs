@@ -1,146 +1,163 @@
-use std::borrow::Cow;
-use std::fmt;
+//! Takes out of JSON text what shall not be kept: members by name, and addresses.
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::context::{parse_ip, truncate};
+use super::object::{Object, each_item, each_member};
+use super::{Policy, unescape};
 use crate::config::IpPolicy;
 
-/// The objects of an event whose members are redacted by name; the last is where SDKs repeat the traits.
-const REDACTED: [&[&str]; 3] = [&["properties"], &["traits"], &["context", "traits"]];
+/// How deep lists and batches may nest around an event of a refused payload; what lies deeper is not kept.
+const MAX_AROUND: usize = 8;
 
-/// Takes the named members out of a JSON object. Borrows where there was none of them, or no object.
-pub(super) fn redact<'a>(raw: &'a str, names: &[String]) -> Cow<'a, str> {
-    if names.is_empty() {
+/// Takes the named members out of a JSON object; a dotted name is a path, which goes through lists too.
+/// Borrows where there was none of them.
+pub(super) fn redact<'a>(raw: &'a str, names: &[impl AsRef<str>]) -> Cow<'a, str> {
+    let mut is_named = false;
+    let read = each_member(raw, |key, _| is_named |= is_on_path(&unescape(key), names));
+    if read.is_some() && !is_named {
         return Cow::Borrowed(raw);
     }
-    let mut has_named = false;
-    let _ = each_member(raw, |key, _| has_named |= names.contains(&key));
-    if !has_named {
-        return Cow::Borrowed(raw);
-    }
-    let mut out = Object::new();
-    let _ = each_member(raw, |key, value| {
-        if !names.contains(&key) {
-            out.member(&key, value);
+    let mut out = Object::with_room(raw.len());
+    let read = each_member(raw, |key, value| {
+        let name = unescape(key);
+        if !names.iter().any(|known| known.as_ref() == name) {
+            out.raw(key, &redact_below(value, &paths_below(&name, names)));
         }
     });
-    Cow::Owned(out.finish())
+    // Text that cannot be read may hold anything.
+    Cow::Owned(read.map_or_else(|| "{}".to_owned(), |()| out.finish()))
 }
 
-/// Takes the named members out of the properties and traits of a whole event or batch, as far as it can be
-/// read. `None` where it cannot, so that nothing may be kept of it.
-pub(super) fn redact_event(raw: &str, names: &[String]) -> Option<String> {
-    if names.is_empty() {
-        return Some(raw.to_owned());
-    }
-    let mut text = raw.to_owned();
-    for path in REDACTED {
-        text = redact_below(&text, path, names)?;
-    }
-    Some(text)
+fn is_on_path(name: &str, names: &[impl AsRef<str>]) -> bool {
+    names.iter().any(|known| known.as_ref() == name) || !paths_below(name, names).is_empty()
 }
 
-fn redact_below(raw: &str, path: &[&str], names: &[String]) -> Option<String> {
-    let Some((step, rest)) = path.split_first() else {
-        return Some(redact(raw, names).into_owned());
-    };
-    if !raw.starts_with('{') {
-        return Some(raw.to_owned());
-    }
-    let mut out = Object::new();
-    let mut readable = true;
-    each_member(raw, |key, value| {
-        if key == *step {
-            match redact_below(value, rest, names) {
-                Some(redacted) => out.member(&key, &redacted),
-                None => readable = false,
-            }
-        } else {
-            out.member(&key, value);
-        }
-    })?;
-    readable.then(|| out.finish())
+/// What of the paths remains below a member.
+fn paths_below<'n>(name: &str, names: &'n [impl AsRef<str>]) -> Vec<&'n str> {
+    names
+        .iter()
+        .filter_map(|path| path.as_ref().strip_prefix(name)?.strip_prefix('.'))
+        .collect()
 }
 
-/// Cuts the address in the `context` of a whole event as `policy` says; what cannot be read stays as it is.
-pub(super) fn mask_ip(raw: &str, policy: IpPolicy) -> Cow<'_, str> {
-    if policy == IpPolicy::Full || !raw.contains("\"ip\"") {
-        return Cow::Borrowed(raw);
+fn redact_below<'a>(raw: &'a str, paths: &[&str]) -> Cow<'a, str> {
+    match raw.as_bytes().first() {
+        Some(b'{') if !paths.is_empty() => redact(raw, paths),
+        Some(b'[') if !paths.is_empty() => map_items(raw, |item| {
+            Some(match item.starts_with('{') {
+                true => redact(item, paths),
+                false => Cow::Borrowed(item),
+            })
+        }),
+        _ => Cow::Borrowed(raw),
     }
-    let masked = map_member(raw, "context", |context| {
-        map_member(context, "ip", |address| {
-            let address = serde_json::from_str::<&str>(address).ok().and_then(parse_ip);
-            match (policy, address) {
-                (IpPolicy::Truncate, Some(address)) => format!("\"{}\"", truncate(address)),
-                _ => "null".to_owned(),
-            }
+}
+
+/// A refused event, batch or list of events as it may be kept: without the named members of its properties and
+/// traits, and with its addresses as the policy says. `None` where nothing may be kept of it.
+///
+/// A refused text need not be what it should be. Where members are to be redacted, what stands in the place of
+/// properties, traits or context and is no object goes whole, and so does a text that cannot be read at all.
+pub(super) fn redact_refused<'a>(raw: &'a str, policy: &Policy) -> Option<Cow<'a, str>> {
+    if policy.redact.is_empty() && policy.ip == IpPolicy::Full {
+        return Some(Cow::Borrowed(raw));
+    }
+    refused(raw.trim(), policy, 0)
+}
+
+fn refused<'a>(raw: &'a str, policy: &Policy, around: usize) -> Option<Cow<'a, str>> {
+    if around > MAX_AROUND {
+        return None;
+    }
+    match raw.as_bytes().first() {
+        Some(b'{') => map_members(raw, |name, value| match name {
+            "properties" | "traits" => payload(value, policy),
+            "context" => redact_context(value, policy),
+            "batch" => refused(value, policy, around + 1),
+            _ => Some(Cow::Borrowed(value)),
         })
-        .unwrap_or_else(|| context.to_owned())
-    });
-    masked.map_or(Cow::Borrowed(raw), Cow::Owned)
+        .or_else(|| unreadable(raw, policy)),
+        Some(b'[') => each_item(raw, |_| ())
+            .map(|()| map_items(raw, |item| refused(item, policy, around + 1)))
+            .or_else(|| unreadable(raw, policy)),
+        _ => unreadable(raw, policy),
+    }
 }
 
-/// An object with one member's value changed. `None` where the text is no object.
-fn map_member(raw: &str, name: &str, change: impl Fn(&str) -> String) -> Option<String> {
-    let mut out = Object::new();
-    each_member(raw, |key, value| {
-        if key == name {
-            out.member(&key, &change(value));
-        } else {
-            out.member(&key, value);
+fn payload<'a>(raw: &'a str, policy: &Policy) -> Option<Cow<'a, str>> {
+    match raw.starts_with('{') {
+        true => Some(redact(raw, &policy.redact)),
+        false => unreadable(raw, policy),
+    }
+}
+
+/// The same for a `context` alone, of an event or of a batch.
+pub(super) fn redact_context<'a>(raw: &'a str, policy: &Policy) -> Option<Cow<'a, str>> {
+    let one = |raw: &'a str| {
+        map_members(raw, |name, value| match name {
+            "traits" => payload(value, policy),
+            "ip" => address(value, policy.ip),
+            _ => Some(Cow::Borrowed(value)),
+        })
+    };
+    match raw.as_bytes().first() {
+        Some(b'{') => one(raw),
+        Some(b'[') => Some(map_items(raw, |item| match item.starts_with('{') {
+            true => one(item),
+            false => unreadable(item, policy),
+        })),
+        _ => unreadable(raw, policy),
+    }
+}
+
+fn address<'a>(raw: &'a str, policy: IpPolicy) -> Option<Cow<'a, str>> {
+    if policy == IpPolicy::Full || raw == "null" {
+        return Some(Cow::Borrowed(raw));
+    }
+    let address = serde_json::from_str::<Cow<'_, str>>(raw).ok();
+    let address = address.as_deref().and_then(parse_ip)?;
+    (policy == IpPolicy::Truncate).then(|| Cow::Owned(format!("\"{}\"", truncate(address))))
+}
+
+fn unreadable<'a>(raw: &'a str, policy: &Policy) -> Option<Cow<'a, str>> {
+    (policy.redact.is_empty() || raw == "null").then_some(Cow::Borrowed(raw))
+}
+
+/// An object with its members changed or left out; borrowed where none was. `None` where it cannot be read.
+fn map_members<'a>(
+    raw: &'a str,
+    mut change: impl FnMut(&str, &'a str) -> Option<Cow<'a, str>>,
+) -> Option<Cow<'a, str>> {
+    let (mut out, mut is_changed) = (Object::with_room(raw.len()), false);
+    each_member(raw, |key, value| match change(&unescape(key), value) {
+        Some(changed) => {
+            is_changed |= changed != value;
+            out.raw(key, &changed);
         }
+        None => is_changed = true,
     })?;
-    Some(out.finish())
+    Some(match is_changed {
+        true => Cow::Owned(out.finish()),
+        false => Cow::Borrowed(raw),
+    })
 }
 
-/// JSON text of an object in the making.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self(String::from("{"))
+/// A list with its items changed, or a number in their place: so short that no list grows, and pointers into it
+/// stay right.
+fn map_items<'a>(raw: &'a str, mut change: impl FnMut(&'a str) -> Option<Cow<'a, str>>) -> Cow<'a, str> {
+    let (mut out, mut is_changed) = (String::with_capacity(raw.len()), false);
+    let _ = each_item(raw, |item| {
+        let changed = change(item).unwrap_or(Cow::Borrowed("0"));
+        is_changed |= changed != item;
+        out.push(if out.is_empty() { '[' } else { ',' });
+        out.push_str(&changed);
+    });
+    out.push(']');
+    match is_changed {
+        true => Cow::Owned(out),
+        false => Cow::Borrowed(raw),
     }
-
-    fn member(&mut self, key: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push_str(&serde_json::Value::from(key).to_string());
-        self.0.push(':');
-        self.0.push_str(value);
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-/// Shows each member of an object, with its key's text and its value's JSON, which need not be storable.
-/// Holds none of them, so that memory does not grow with their number. `None` where the text is no object.
-pub(super) fn each_member<'a>(raw: &'a str, visit: impl FnMut(String, &'a str)) -> Option<()> {
-    struct Members<F>(F);
-
-    impl<'de, F: FnMut(String, &'de str)> Visitor<'de> for Members<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-                (self.0)(key, value.get());
-            }
-            Ok(())
-        }
-    }
-
-    let mut reader = serde_json::Deserializer::from_str(raw);
-    reader.deserialize_map(Members(visit)).ok()?;
-    reader.end().ok()
 }
 
 #[cfg(test)]
@@ -148,38 +165,120 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn named_members_go_however_they_are_written() {
-        let names = ["email".to_owned()];
-        let raw = r#"{"email":"a@example.com", "n":1e2, "\u0065mail":"b@example.com", "x":{"email":1}}"#;
-        assert_eq!(redact(raw, &names), r#"{"n":1e2,"x":{"email":1}}"#);
-        assert!(matches!(redact(r#"{"n":1}"#, &names), Cow::Borrowed(_)));
+    fn policy(names: &[&str], ip: IpPolicy) -> Policy {
+        Policy {
+            max_event: 1000,
+            ip,
+            redact: names.iter().map(|&name| name.to_owned()).collect(),
+            backdate_from: jiff::Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
-    fn an_event_is_redacted_in_its_traits_too() {
-        let names = ["email".to_owned()];
-        let raw = r#"{"traits":{"email":"a"},"context":{"traits":{"email":"a","age":1}},"email":"kept"}"#;
-        assert_eq!(
-            redact_event(raw, &names).unwrap(),
-            r#"{"traits":{},"context":{"traits":{"age":1}},"email":"kept"}"#
-        );
-        assert_eq!(redact_event(r#"{"traits":{"email":"a""#, &names), None);
+    fn named_members_go_however_they_are_written() {
+        let names = ["email"];
+        let raw = r#"{"email":"a@example.com", "n":1e2, "\u0065mail":"b@example.com", "x":{"email":1}}"#;
+        assert_eq!(redact(raw, &names), r#"{"n":1e2,"x":{"email":1}}"#);
+        assert!(matches!(redact(r#"{"n":1}"#, &names), Cow::Borrowed(_)));
+        let odd = r#"{"\ud800":1,"email":"a@example.com"}"#;
+        assert_eq!(redact(odd, &names), r#"{"\ud800":1}"#);
+        assert_eq!(redact(r#"{"email":"a@example.com""#, &names), "{}");
+    }
+
+    #[test]
+    fn a_dotted_name_is_a_path() {
+        let raw = r#"{"user":{"email":1,"n":2},"email":3,"users":[{"email":4},5],"a.b":6}"#;
+        for (name, left) in [
+            (
+                "user.email",
+                r#"{"user":{"n":2},"email":3,"users":[{"email":4},5],"a.b":6}"#,
+            ),
+            (
+                "users.email",
+                r#"{"user":{"email":1,"n":2},"email":3,"users":[{},5],"a.b":6}"#,
+            ),
+            (
+                "a.b",
+                r#"{"user":{"email":1,"n":2},"email":3,"users":[{"email":4},5]}"#,
+            ),
+            ("email.n", raw),
+            ("user.x", raw),
+        ] {
+            assert_eq!(redact(raw, &[name]), left, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refused_text_is_redacted_wherever_its_events_are() {
+        let policy = policy(&["email"], IpPolicy::Full);
+        let event = r#"{"traits":{"email":"a"},"context":{"traits":{"email":"a","age":1}},"email":"kept"}"#;
+        let left = r#"{"traits":{},"context":{"traits":{"age":1}},"email":"kept"}"#;
+        for around in [
+            "X",
+            r#"{"batch":[1,X],"context":null}"#,
+            "[X]",
+            r#"[{"batch":X}]"#,
+        ] {
+            let kept = redact_refused(&around.replace('X', event), &policy).map(Cow::into_owned);
+            assert_eq!(kept, Some(around.replace('X', left).replace("[1,", "[0,")));
+        }
+        for member in [
+            r#""properties":[{"email":"a"}]"#,
+            r#""traits":"a""#,
+            r#""context":"a""#,
+            r#""batch":"a""#,
+        ] {
+            let event = format!(r#"{{"x":1,{member}}}"#);
+            assert_eq!(redact_refused(&event, &policy).unwrap(), r#"{"x":1}"#);
+        }
+        for text in [r#"{"traits":{"email":"a""#, r#""a""#, "[{]"] {
+            assert_eq!(redact_refused(text, &policy), None);
+        }
+    }
+
+    #[test]
+    fn no_depth_of_nesting_hides_a_member_or_overflows() {
+        let policy = policy(&["email"], IpPolicy::Truncate);
+        for around in [(r#"{"batch":["#, "]}"), ("[", "]"), (r#"{"batch":"#, "}")] {
+            let event = r#"{"traits":{"email":"a@example.com"}}"#;
+            let deep = format!("{}{event}{}", around.0.repeat(100_000), around.1.repeat(100_000));
+            let kept = redact_refused(&deep, &policy).unwrap_or_default();
+            assert!(!kept.contains("example"));
+        }
     }
 
     #[test]
     fn an_address_is_cut_wherever_the_event_can_be_read() {
+        let policy_of = |ip| policy(&[], ip);
         let event = r#"{"event":"x","context":{"ip":"203.0.113.77","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
         let cut = r#"{"event":"x","context":{"ip":"203.0.113.0","page":{"ip":"kept"}},"ip":"1.2.3.4"}"#;
-        assert_eq!(mask_ip(event, IpPolicy::Truncate), cut);
-        assert_eq!(mask_ip(event, IpPolicy::Full), event);
-        assert_eq!(
-            mask_ip(r#"{"context":{"ip":7}}"#, IpPolicy::Truncate),
-            r#"{"context":{"ip":null}}"#
-        );
-        assert_eq!(
-            mask_ip(r#"{"context":{"ip""#, IpPolicy::Drop),
-            r#"{"context":{"ip""#
-        );
+        for around in ["X", r#"{"batch":[7,X],"context":{}}"#, "[X]"] {
+            let whole = around.replace('X', event);
+            let kept = redact_refused(&whole, &policy_of(IpPolicy::Truncate)).unwrap();
+            assert_eq!(kept, around.replace('X', cut));
+            assert_eq!(redact_refused(&whole, &policy_of(IpPolicy::Full)).unwrap(), whole);
+        }
+        for (raw, policy, left) in [
+            (r#"{"context":{"ip":7}}"#, IpPolicy::Truncate, r#"{"context":{}}"#),
+            (
+                r#"{"context":{"\u0069p":"\u0031.2.3.4"}}"#,
+                IpPolicy::Truncate,
+                r#"{"context":{"\u0069p":"1.2.3.0"}}"#,
+            ),
+            (
+                r#"{"context":{"ip":"1.2.3.4"}}"#,
+                IpPolicy::Drop,
+                r#"{"context":{}}"#,
+            ),
+            (
+                r#"{"context":[{"ip":"1.2.3.4"},7]}"#,
+                IpPolicy::Drop,
+                r#"{"context":[{},7]}"#,
+            ),
+            (r#"{"context":{"ip""#, IpPolicy::Drop, r#"{"context":{"ip""#),
+            (r#"{"context" : {}}"#, IpPolicy::Drop, r#"{"context" : {}}"#),
+        ] {
+            assert_eq!(redact_refused(raw, &policy_of(policy)).unwrap(), left);
+        }
     }
 }

@@ -39,7 +39,7 @@ impl AdminServer {
         let factory = move || {
             let app = App::new()
                 .app_data(web::Data::new(metrics.clone()))
-                .configure(|config| probe::configure(config, &health))
+                .configure(|config| probe::configure(config, &health, probe::Detail::Whole))
                 .service(web::resource("/metrics").route(web::get().to(render)));
             with(app, &routes)
         };

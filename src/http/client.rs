@@ -45,6 +45,22 @@ impl Client {
     }
 }
 
+/// The scheme by which the client came: a trusted proxy's word, else what this server speaks.
+pub(super) fn scheme(request: &HttpRequest, trusted_proxies: &[IpNet]) -> &'static str {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let is_proxy = peer.is_some_and(|peer| trusted_proxies.iter().any(|net| net.contains(&peer)));
+    // What stands left, the client may have sent itself.
+    let forwarded = request
+        .headers()
+        .get_all("x-forwarded-proto")
+        .last()
+        .and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    match forwarded {
+        Some(scheme) if is_proxy && scheme.trim().eq_ignore_ascii_case("https") => "https",
+        _ => "http",
+    }
+}
+
 fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
     headers
         .get_all("x-forwarded-for")

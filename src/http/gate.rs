@@ -5,7 +5,7 @@ use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::body::{self, Limits};
 use super::budget::{Budget, Reservation};
-use super::client::Client;
+use super::client::{self, Client};
 use super::cors;
 use super::key;
 use super::problem::{Problem, ProblemCode};
@@ -86,6 +86,11 @@ impl Gate {
             body,
             reservation,
         })
+    }
+
+    /// The scheme by which a request's client came, `https` behind a trusted proxy that says so.
+    pub fn scheme(&self, request: &HttpRequest) -> &'static str {
+        client::scheme(request, &self.config.trusted_proxies)
     }
 
     /// Finds the source of a key and checks that the request's page may use it.

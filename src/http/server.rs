@@ -45,7 +45,7 @@ impl Server {
                 .app_data(gate.clone())
                 .wrap(from_fn(guard::guard))
                 .wrap(NormalizePath::trim())
-                .configure(|config| probe::configure(config, &health))
+                .configure(|config| probe::configure(config, &health, probe::Detail::Plain))
                 .configure(openapi::configure);
             routes
                 .iter()

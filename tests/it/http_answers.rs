@@ -3,7 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use momsflow::event::{Payload, RejectCode, Rejection};
+use bytesize::ByteSize;
+use momsflow::broker::Record;
+use momsflow::config::Config;
+use momsflow::event::{self, Payload, Policy, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
 use momsflow::roles::ingest::{self, Ingest};
 use serde_json::{Value, json};
@@ -379,6 +382,31 @@ async fn validate_tells_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn validate_shows_records_as_they_are_and_within_the_budget() {
+    let small = |config: &mut Config| {
+        config.http.in_flight = ByteSize::mib(2);
+        config.http.max_decompressed_body = ByteSize::mib(1);
+    };
+    let server = serve(small).await;
+    let event = r#"{"type":"page","userId":"u","properties":{"price":1.50}}"#;
+    let answer = server.post("/v1/validate", event).await;
+    assert!(
+        answer.body.contains(r#""properties":{"price":1.50}"#),
+        "{}",
+        answer.body
+    );
+
+    // A small body of many doubts has a large answer.
+    let event = r#"{"type":"page","userId":0,"anonymousId":0,"groupId":0,"previousId":0,"timestamp":0}"#;
+    let body = |events: usize| format!(r#"{{"batch":[{}]}}"#, vec![event; events].join(","));
+    let answer = server.post("/v1/validate", body(100)).await;
+    assert_eq!(answer.json()["warnings"].as_array().unwrap().len(), 500);
+    let refused = server.post("/v1/validate", body(5000)).await;
+    refused.assert_problem(413, "body_too_large");
+    assert_eq!(server.gate.budget().used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_cannot_blow_itself_up() {
     let server = serve(|config| config.ingest.max_batch = 100).await;
     let many = format!(r#"{{"batch":[{}]}}"#, vec!["1"; 101].join(","));
@@ -437,29 +465,90 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
+/// A whole body is kept with what it takes to send it again, redacted and cut as it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mended_dead_letter_is_stored_as_the_event_that_it_was() {
-    let server = serve(|_| ()).await;
-    let body = r#"{"sentAt":"2026-11-24T06:00:05Z","context":{"app":1},"batch":[{"type":"track","userId":"u","messageId":"m-1"}]}"#;
-    server
-        .post("/v1/batch", body)
-        .await
-        .assert_problem(400, "no_event_accepted");
+async fn a_batch_that_was_refused_whole_is_replayed_once_it_is_mended() {
+    let server = serve(|config| config.ingest.redact = vec!["email".to_owned()]).await;
+    let body = r#"{"context":{"ip":"203.0.113.77","app":"\u0000"},"batch":[
+        {"type":"track","event":"Mended","userId":"u","messageId":"m-1","properties":{"email":"a@b.example","n":1}},
+        {"type":"page","userId":"v"}]}"#;
+    let refused = server.post("/v1/batch", body).await;
+    refused.assert_problem(400, "nul_character");
     let mut letter: Rejection = serde_json::from_value(server.log.rejections()[0].clone()).unwrap();
-    let unmended = server.ingest.replay(&letter).await.unwrap_err();
-    assert!(unmended.to_string().contains("missing_name"), "{unmended}");
-    letter.payload =
-        Payload::Text(r#"{"type":"track","event":"Mended","userId":"u","messageId":"m-1"}"#.to_owned());
-    server.ingest.replay(&letter).await.unwrap();
-    let event = &server.log.events()[0];
+    let policy = Policy::new(&Config::default().ingest);
+    let unmended = event::replay(&letter, &policy).unwrap_err();
+    assert!(unmended.to_string().contains("nul_character"), "{unmended}");
+
+    let Payload::Text(text) = &letter.payload else {
+        panic!("text")
+    };
+    letter.payload = Payload::Text(text.replace("\\u0000", "1.0"));
+    let again = event::replay(&letter, &policy).unwrap();
+    let again = again.into_iter().zip(["u", "v"]).map(|(value, person)| Record {
+        key: person.into(),
+        value: value.into(),
+    });
+    server.ingest.append_again(again.collect()).await.unwrap();
+    let events = server.log.events();
+    assert_eq!(events.len(), 2);
+    let mended = events.iter().find(|event| event["user_id"] == "u").unwrap();
     assert_eq!(
-        (&event["event"], &event["context"]),
-        (&json!("Mended"), &json!({"app": 1}))
+        (&mended["event"], &mended["properties"], &mended["context"]),
+        (
+            &json!("Mended"),
+            &json!({"n": 1}),
+            &json!({"app": "1.0", "ip": "203.0.113.0"})
+        )
     );
-    assert_eq!(event["event_id"], json!(letter.event_id));
-    assert_eq!(event["received_at"], json!(letter.received_at));
-    assert_eq!(event["origin"], "replayed");
+    assert_eq!(mended["received_at"], json!(letter.received_at));
+    assert_eq!(mended["origin"], "replayed");
     server.log.assert_readable();
+}
+
+/// Whatever is wrong with a body, what is kept of it has neither the redacted members nor whole addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_kept_of_a_refused_body_escapes_redaction() {
+    let server = serve(|config| config.ingest.redact = vec!["email".to_owned()]).await;
+    let event = r#"{"type":"track","event":"e","userId":"u","properties":{"email":"a@secret.example","n":1},
+        "traits":{"email":"a@secret.example"},
+        "context":{"ip":"203.0.113.77","traits":{"email":"a@secret.example"}}}"#;
+    let context = r#""context":{"ip":"203.0.113.77","traits":{"email":"a@secret.example"}}"#;
+    for (path, body) in [
+        (
+            "/v1/batch",
+            format!(r#"{{"context":{{"a":"\u0000"}},"batch":[{event},{event}]}}"#),
+        ),
+        ("/v1/track", format!(r#"{{"batch":[{event}]}}"#)),
+        ("/v1/batch", format!("[{event}]")),
+        (
+            "/v1/track",
+            event
+                .replace(r#""properties":{"#, r#""properties":[{"#)
+                .replace(r#""n":1}"#, r#""n":1}]"#),
+        ),
+        ("/v1/track", event.replace(r#""n":1"#, r#""\ud800":1"#)),
+        (
+            "/v1/batch",
+            format!(r#"{{{context},"batch":[{{"type":"track"}}]}}"#),
+        ),
+    ] {
+        let before = server.log.rejections().len();
+        assert_eq!(server.post(path, &body).await.status, 400, "{body}");
+        let kept = server.log.rejections().split_off(before);
+        assert_eq!(kept.len(), 1, "{body}");
+        let (payload, scope) = (
+            kept[0]["payload"]["text"].as_str().unwrap(),
+            kept[0]["scope"].to_string(),
+        );
+        for text in [payload, &scope] {
+            assert!(
+                !text.contains("secret") && !text.contains("113.77"),
+                "{body}\n{text}"
+            );
+        }
+        assert_eq!(kept[0]["payload_length"], payload.len(), "it was not cut");
+        assert!(format!("{payload}{scope}").contains("203.0.113.0"), "{payload}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,6 +170,29 @@ async fn the_request_tells_of_the_client_only_for_untrusted_sources() {
     assert_eq!(by("server")["is_bot"], false);
 }
 
+/// The settings may be kept by caches that others ask too.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_believe_a_proxy_only_if_it_is_trusted() {
+    for (proxies, expected) in [(vec![], "http"), (vec!["127.0.0.0/8".parse().unwrap()], "https")] {
+        let server = serve(|config| config.http.trusted_proxies = proxies).await;
+        for (headers, expected) in [
+            (vec![("X-Forwarded-Proto", "https")], expected),
+            (vec![("X-Forwarded-Proto", "HTTPS")], expected),
+            (vec![("X-Forwarded-Proto", "https, http")], "http"),
+            (vec![("X-Forwarded-Proto", "javascript")], "http"),
+            (vec![("Forwarded", "proto=https")], "http"),
+            (vec![], "http"),
+        ] {
+            let path = "/v1/projects/web-key/settings";
+            let answer = server.send("GET", path, &headers, b"").await.json();
+            assert_eq!(
+                answer["integrations"]["Segment.io"]["protocol"], expected,
+                "{headers:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sdks_get_their_settings() {
     let server = serve(|_| ()).await;

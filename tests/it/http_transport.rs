@@ -172,10 +172,12 @@ async fn readiness_tells_why_not() {
         json!({"status": "live"})
     );
     assert_eq!(server.send("GET", "/ready", &[], b"").await.status, 200);
-    server.health.fail("ingest", "disk full");
+    server
+        .health
+        .fail("ingest", "/secret/log has 7 bytes of disk left");
     let answer = server.send("GET", "/ready", &[], b"").await;
     assert_eq!(answer.status, 503);
-    assert_eq!(answer.json()["faults"], json!({"ingest": "disk full"}));
+    assert_eq!(answer.json()["faults"], json!({"ingest": "the disk is full"}));
     assert_eq!(server.send("GET", "/live", &[], b"").await.status, 200);
 }
 
@@ -183,6 +185,7 @@ async fn readiness_tells_why_not() {
 async fn the_private_server_has_the_metrics_and_stops() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let health = Health::default();
+    health.fail("ingest", "/srv/log has 7 bytes of disk left");
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("admin.sock");
     let admin = AdminServer::bind(
@@ -196,21 +199,27 @@ async fn the_private_server_has_the_metrics_and_stops() {
     .unwrap();
     let (addr, token) = (admin.addr(), CancellationToken::new());
     let running = tokio::spawn(admin.run(token.clone()));
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(addr).unwrap();
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    let get = async |path: &'static str| {
+        let exchange = move || {
+            let mut stream = TcpStream::connect(addr).unwrap();
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
             .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    })
-    .await
-    .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        tokio::task::spawn_blocking(exchange).await.unwrap()
+    };
+    let answer = get("/metrics").await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK") && answer.contains("text/plain"),
         "{answer}"
     );
+    let answer = get("/ready").await;
+    assert!(answer.contains("/srv/log has 7 bytes"), "whole here: {answer}");
     assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok());
     token.cancel();
     tokio::time::timeout(Duration::from_secs(5), running)

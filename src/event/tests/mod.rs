@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::too_many_lines)] // tables of cases
 
 mod decoding;
+mod replaying;
 mod scanning;
 mod wiring;
 

@@ -78,17 +78,61 @@ fn a_newer_record_waits_and_a_foreign_one_does_not() {
 }
 
 #[test]
-fn a_long_payload_is_cut_but_measured_whole() {
+fn a_long_payload_is_cut_to_what_a_record_holds_but_measured_whole() {
     let policy = policy();
-    let payload = "ä".repeat(MAX_KEPT);
-    let kept = rejection(
-        payload.as_bytes(),
-        &scope(&policy),
-        &Reject::whole(RejectCode::EventTooLarge, "x"),
+    let reject = Reject::at(RejectCode::EventTooLarge, "/x".repeat(100_000), "x");
+    for text in ["ä", "\"", "\u{1}", "\u{ff}\u{0}"] {
+        let payload = text.repeat(MAX_KEPT);
+        let kept = rejection(payload.as_bytes(), &scope(&policy), &reject);
+        assert_eq!(kept.payload_length, payload.len() as u64);
+        assert_eq!(kept.payload_sha256.len(), 64);
+        let record = wire::encode_rejection(&kept).len();
+        assert!(record > 970_000 && record < 1_000_000, "{text:?} {record}");
+    }
+    let kept = rejection(&[0xff; MAX_KEPT], &scope(&policy), &reject);
+    assert!(matches!(&kept.payload, Payload::Base64(text) if text.len() == 960 * 1024));
+}
+
+/// Whatever `ingest.max_event` allows, and everything beside it as long as it may be.
+#[test]
+fn the_largest_event_is_kept_whole() {
+    let policy = Policy {
+        max_event: 1_000_000,
+        ..policy()
+    };
+    let id = "\\u0001".repeat(MAX_TEXT);
+    let event = |filling: usize| {
+        format!(
+            r#"{{"type":"track","event":"{id}","userId":"{id}","anonymousId":"{id}","groupId":"{id}","previousId":"{id}",
+            "messageId":"{id}","timestamp":"2026-11-24T05:00:00Z","properties":{{"a":"{}"}}}}"#,
+            "x".repeat(filling)
+        )
+    };
+    let agent = "\"".repeat(512);
+    let client = Client {
+        user_agent: Some(&agent),
+        ..Client::default()
+    };
+    let integrations = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+    let scope = Scope {
+        trusted: false,
+        client,
+        defaults: Defaults {
+            integrations: Some(&integrations),
+            ..Defaults::default()
+        },
+        ..scope(&policy)
+    };
+    let rest = event(0).len() + integrations.len();
+    let raw = event(policy.max_event - rest);
+    let decoded = decode(&raw, &scope).unwrap();
+    assert!(wire::encode_event(&decoded.event).len() <= MAX_KEPT);
+    assert_eq!(
+        decode(&event(policy.max_event - rest + 1), &scope)
+            .unwrap_err()
+            .code,
+        RejectCode::EventTooLarge
     );
-    assert_eq!(kept.payload_length, 2 * MAX_KEPT as u64);
-    assert_eq!(kept.payload_sha256.len(), 64);
-    assert!(matches!(kept.payload, Payload::Text(text) if text.len() == MAX_KEPT));
 }
 
 /// The documentation's example is a record, and its tables name every member that is written.

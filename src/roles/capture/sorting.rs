@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::catalog::Catalog;
 use crate::broker::StoredRecord;
 use crate::event::wire::{self, WireError, WireRecord};
-use crate::event::{Event, Origin, Payload, Rejection, scan_object, validate};
+use crate::event::{Event, MAX_KEPT, Origin, Payload, Rejection, scan_object, validate};
 use crate::store::Names;
 use crate::store::batch::{Batch, DeadLetter, Row, Stage};
 use crate::store::month::Month;
@@ -19,8 +19,6 @@ use crate::store::month::Month;
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 /// A retry may come this late, so that a copy lies beyond the month's border.
 const BORDER_HOURS: i64 = 24;
-/// What is kept of a record that is no event, in bytes.
-const MAX_KEPT: usize = 256 * 1024;
 
 /// The bounds of `received_at`; outside them an event is a dead letter.
 #[derive(Clone, Copy, Debug)]

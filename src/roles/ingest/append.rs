@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::Ingest;
 use crate::broker::{LogError, Record, partitioner};
-use crate::event::{self, Event, Reject, Scope, wire};
+use crate::event::{Event, Rejection, wire};
 
 /// How long an append may take before the client is sent away to come again.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,23 +19,28 @@ impl Ingest {
         vec![Vec::new(); usize::try_from(self.log.partitions()).unwrap_or(1)]
     }
 
+    /// Appends records of events that were taken before, each to its person's partition. Durable when it returns.
+    ///
+    /// # Errors
+    /// The log's refusal; some may have been appended.
+    pub async fn append_again(&self, again: Vec<Record>) -> Result<(), LogError> {
+        let mut records = self.no_records();
+        for record in again {
+            self.push(&mut records, record.key, record.value);
+        }
+        self.append(records).await
+    }
+
     pub(super) fn push_event(&self, records: &mut Records, event: &Event<'_>) {
         let key = Bytes::copy_from_slice(event.person_key().as_bytes());
         self.push(records, key, wire::encode_event(event));
     }
 
-    pub(super) fn push_rejection(
-        &self,
-        records: &mut Records,
-        payload: &[u8],
-        scope: &Scope<'_>,
-        reject: &Reject,
-    ) {
-        let rejection = event::rejection(payload, scope, reject);
-        self.push(records, Bytes::new(), wire::encode_rejection(&rejection));
+    pub(super) fn push_rejection(&self, records: &mut Records, rejection: &Rejection) {
+        self.push(records, Bytes::new(), wire::encode_rejection(rejection));
     }
 
-    pub(super) fn push(&self, records: &mut Records, key: Bytes, value: Vec<u8>) {
+    fn push(&self, records: &mut Records, key: Bytes, value: impl Into<Bytes>) {
         let spread = if key.is_empty() {
             self.spread.fetch_add(1, Ordering::Relaxed)
         } else {
@@ -56,9 +61,10 @@ impl Ingest {
             .zip(records)
             .filter(|(_, records)| !records.is_empty())
             .map(|(partition, records)| self.log.append(partition, records));
-        match tokio::time::timeout(APPEND_TIMEOUT, try_join_all(appends)).await {
-            Ok(outcome) => outcome.map(drop),
-            Err(_) => Err(LogError::Unavailable("the append took too long".to_owned())),
-        }
+        let outcome = tokio::time::timeout(APPEND_TIMEOUT, try_join_all(appends)).await;
+        outcome
+            .unwrap_or_else(|_| Err(LogError::Unavailable("the append took too long".to_owned())))
+            .map(drop)
+            .inspect_err(|error| self.refusals.take(error, self.clock.now()))
     }
 }

@@ -8,7 +8,7 @@ mod append;
 mod bucket;
 mod notice;
 mod prepare;
-mod replay;
+mod preview;
 mod routes;
 mod settings;
 
@@ -26,12 +26,11 @@ use crate::lifecycle::Health;
 use crate::{config, event};
 
 pub use answer::{Answer, Refused};
-pub use prepare::Preview;
-pub use replay::ReplayFailure;
+pub use preview::{Doubt, Preview};
 pub use routes::{paths, routes};
 
 use bucket::Buckets;
-use notice::Notices;
+use notice::{Notices, Refusals};
 
 /// How often the log's health is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,6 +45,7 @@ pub struct Ingest {
     max_expansion: usize,
     rejects: Buckets,
     notices: Notices,
+    refusals: Refusals,
     /// Shares out records without a person over the partitions.
     spread: AtomicU32,
 }
@@ -98,6 +98,7 @@ impl Ingest {
             max_expansion: as_usize(config.http.max_decompressed_body).saturating_mul(2),
             rejects: Buckets::new(ingest.rejects_kept_per_second),
             notices: Notices::default(),
+            refusals: Refusals::default(),
             spread: AtomicU32::new(rand::random()),
         }
     }
@@ -111,11 +112,14 @@ impl Ingest {
         &self,
         body: impl AsRef<[u8]>,
         submission: &Submission<'_>,
-        reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+        mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
     ) -> Result<Answer, SubmitError> {
-        let prepared = match self.prepare(body.as_ref(), submission, reserve) {
+        let prepared = match self.prepare(body.as_ref(), submission, &mut reserve) {
             Err(SubmitError::Rejected { reject, .. }) => {
-                return Err(self.keep_body(body.as_ref(), submission, reject).await);
+                let body = body.as_ref();
+                // Its redacted copy and its record.
+                let has_room = reserve(body.len().saturating_mul(2)).is_ok();
+                return Err(self.keep_body(body, submission, reject, has_room).await);
             }
             prepared => prepared?,
         };
@@ -125,15 +129,25 @@ impl Ingest {
         Ok(prepared.answer)
     }
 
-    /// Keeps a body that is no batch as one dead letter.
-    async fn keep_body(&self, body: &[u8], submission: &Submission<'_>, reject: Reject) -> SubmitError {
+    /// Keeps a body that is no batch as one dead letter, if there is memory for it.
+    async fn keep_body(
+        &self,
+        body: &[u8],
+        submission: &Submission<'_>,
+        reject: Reject,
+        has_room: bool,
+    ) -> SubmitError {
         let now = self.clock.now();
         let scope = self.scope(submission, event::Defaults::default(), now);
-        let kept = self.rejects.take(&submission.source.name, now);
+        let kept = has_room && self.rejects.take(&submission.source.name, now);
         prepare::count_rejected(&submission.source.name, reject.code, 1);
         if kept {
             let mut records = self.no_records();
-            self.push_rejection(&mut records, body, &scope, &reject);
+            let rejection = match submission.shape {
+                Shape::Event(_) => event::rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import => event::batch_rejection(body, &scope, &reject),
+            };
+            self.push_rejection(&mut records, &rejection);
             if let Err(error) = self.append(records).await {
                 return error.into();
             }

@@ -1,9 +1,11 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use metrics::counter;
 use tracing::warn;
 
+use crate::broker::LogError;
 use crate::event::Warning;
 use crate::telemetry::metric;
 
@@ -21,6 +23,15 @@ impl Notices {
                 Warning::PlaceholderId { pointer, id } => {
                     if self.is_new(source, &id) {
                         warn!(source, id, pointer, "placeholder id; it never makes an identity");
+                    }
+                }
+                Warning::PlaceholderMessageId { id } => {
+                    if self.is_new(source, &format!("messageId {id}")) {
+                        warn!(
+                            source,
+                            id,
+                            "placeholder messageId; such events get ids of their own, so that retries are stored again"
+                        );
                     }
                 }
                 Warning::UnusableTimestamp => {
@@ -47,9 +58,51 @@ impl Notices {
     }
 }
 
+/// Logs that the log refuses appends, once a second: a full disk refuses each request of a busy server.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<Silence>);
+
+#[derive(Default)]
+struct Silence {
+    said_at: Option<Timestamp>,
+    /// Refusals since then.
+    refused: u64,
+}
+
+impl Refusals {
+    pub(super) fn take(&self, error: &LogError, now: Timestamp) {
+        if let Some(refused) = self.due(now) {
+            warn!(%error, refused, "append refused");
+        }
+    }
+
+    /// How many refusals there were since the last time that it was said, if it is time to say it again.
+    fn due(&self, now: Timestamp) -> Option<u64> {
+        let mut silence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        silence.refused += 1;
+        let is_fresh = |at: Timestamp| now.duration_since(at).as_secs() == 0;
+        if silence.said_at.is_some_and(is_fresh) {
+            return None;
+        }
+        silence.said_at = Some(now);
+        Some(std::mem::take(&mut silence.refused))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn refusals_are_said_once_a_second_with_their_number() {
+        let refusals = Refusals::default();
+        let at = |millis: i64| Timestamp::from_millisecond(1_764_000_000_000 + millis).unwrap();
+        assert_eq!(refusals.due(at(0)), Some(1));
+        assert_eq!([1, 500, 999].map(|millis| refusals.due(at(millis))), [None; 3]);
+        assert_eq!(refusals.due(at(1000)), Some(4));
+        assert_eq!(refusals.due(at(5000)), Some(1));
+    }
 
     #[test]
     fn a_value_is_new_once_a_source() {

@@ -1,12 +1,9 @@
 use jiff::Timestamp;
 use metrics::counter;
-use serde_json::{Value, json};
 
 use super::append::Records;
 use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
-use crate::event::{
-    self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope, Warning, wire,
-};
+use crate::event::{self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope};
 use crate::http::Overloaded;
 use crate::telemetry::metric;
 
@@ -46,49 +43,7 @@ pub(super) fn count_rejected(source: &str, code: RejectCode, events: u64) {
         .increment(events);
 }
 
-/// What [`Ingest::submit`] would do with a body.
-#[derive(Debug)]
-pub struct Preview {
-    pub answer: Answer,
-    /// The records that would be kept.
-    pub events: Vec<Value>,
-    pub warnings: Vec<Value>,
-}
-
 impl Ingest {
-    /// Decodes a body without keeping anything of it.
-    ///
-    /// # Errors
-    /// As [`Ingest::submit`], but for the log's.
-    pub fn preview(&self, body: &[u8], submission: &Submission<'_>) -> Result<Preview, SubmitError> {
-        let mut preview = Preview {
-            answer: Answer::default(),
-            events: Vec::new(),
-            warnings: Vec::new(),
-        };
-        self.each_event(
-            body,
-            submission,
-            |_| Ok(()),
-            |index, raw, _, outcome| match outcome {
-                Ok(Decoded { event, warnings }) => {
-                    preview.answer.accepted += 1;
-                    preview
-                        .events
-                        .extend(serde_json::from_slice::<Value>(&wire::encode_event(&event)));
-                    preview
-                        .warnings
-                        .extend(warnings.iter().map(|warning| shown(index, warning)));
-                }
-                Err(reject) => {
-                    let refused = Refused::new(index, event::message_id(raw), reject, false);
-                    preview.answer.rejected.push(refused);
-                }
-            },
-        )?;
-        Ok(preview)
-    }
-
     pub(super) fn prepare(
         &self,
         body: &[u8],
@@ -108,11 +63,8 @@ impl Ingest {
                 rejected: Vec::new(),
             },
         };
-        self.each_event(
-            body,
-            submission,
-            reserve,
-            |index, raw, scope, outcome| match outcome {
+        self.each_event(body, submission, reserve, |index, raw, scope, outcome| {
+            match outcome {
                 Ok(Decoded { event, warnings }) => {
                     prepared.answer.accepted += 1;
                     prepared.tally.accepted[event.kind as usize] += 1;
@@ -122,24 +74,26 @@ impl Ingest {
                 Err(reject) => {
                     let kept = self.rejects.take(source, scope.received_at);
                     if kept {
-                        self.push_rejection(&mut prepared.records, raw.as_bytes(), scope, &reject);
+                        let rejection = event::rejection(raw.as_bytes(), scope, &reject);
+                        self.push_rejection(&mut prepared.records, &rejection);
                     }
                     prepared.tally.rejected.push(reject.code);
                     let refused = Refused::new(index, event::message_id(raw), reject, kept);
                     prepared.answer.rejected.push(refused);
                 }
-            },
-        )?;
+            }
+            Ok(())
+        })?;
         Ok(prepared)
     }
 
-    /// Takes a body apart and decodes each of its events.
-    fn each_event<'a>(
+    /// Takes a body apart and decodes each of its events, until `each` fails.
+    pub(super) fn each_event<'a>(
         &self,
         body: &'a [u8],
         submission: &Submission<'a>,
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
-        mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>),
+        mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>) -> Result<(), SubmitError>,
     ) -> Result<(), SubmitError> {
         let batch = take_apart(body, submission.shape, self.max_batch)
             .map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
@@ -156,7 +110,7 @@ impl Ingest {
                     kept: false,
                 });
             }
-            each(index, raw, &scope, outcome);
+            each(index, raw, &scope, outcome)?;
         }
         Ok(())
     }
@@ -214,17 +168,4 @@ fn take_apart(body: &[u8], shape: Shape, max: usize) -> Result<Batch<'_>, Reject
         total: 1,
         defaults: Defaults::default(),
     })
-}
-
-fn shown(index: usize, warning: &Warning) -> Value {
-    match warning {
-        Warning::PlaceholderId { pointer, id } => json!({
-            "index": index, "code": "placeholder_id", "pointer": pointer,
-            "detail": format!("{id:?} names nobody and never makes an identity"),
-        }),
-        Warning::UnusableTimestamp => json!({
-            "index": index, "code": "unusable_timestamp", "pointer": "/timestamp",
-            "detail": "no time with a zone, or not a possible one; occurred_at is received_at",
-        }),
-    }
 }

@@ -6,10 +6,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::counter;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::settings::settings;
-use super::{Answer, Ingest, Preview, Refused, Shape, Submission, SubmitError};
+use super::{Answer, Doubt, Ingest, Preview, Refused, Shape, Submission, SubmitError};
 use crate::event::{self, EventKind, RejectCode};
 use crate::http::{Admitted, Gate, Problem, ProblemCode, Routes};
 use crate::telemetry::metric;
@@ -119,10 +120,6 @@ async fn validate(
         Ok(admitted) => admitted,
         Err(problem) => return refuse(&problem),
     };
-    // The preview holds each record as a tree and as text.
-    if let Err(overloaded) = reservation.grow(body.len().saturating_mul(4)) {
-        return refuse(&overloaded.into());
-    }
     let is_batch = event::body_text(&body).is_ok_and(event::is_batch);
     let shape = if is_batch {
         Shape::Batch
@@ -134,47 +131,58 @@ async fn validate(
         shape,
         client: client.for_event(),
     };
-    match ingest.preview(&body, &submission) {
-        Ok(preview) => previewed(preview),
+    match ingest.preview(&body, &submission, |bytes| reservation.grow(bytes)) {
+        Ok(preview) => previewed(&preview),
         Err(error) => refuse(&problem_of(error)),
     }
 }
 
-fn previewed(preview: Preview) -> HttpResponse {
-    let Preview {
-        answer,
-        events,
-        warnings,
-    } = preview;
-    HttpResponse::Ok().json(json!({
-        "success": answer.accepted > 0,
-        "accepted": answer.accepted,
-        "rejected": answer.rejected,
-        "warnings": warnings,
-        "events": events,
-        "stored": false,
-    }))
+fn previewed(preview: &Preview) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        success: bool,
+        accepted: usize,
+        rejected: &'a [Refused],
+        warnings: &'a [Doubt],
+        events: &'a [Box<RawValue>],
+        stored: bool,
+    }
+
+    HttpResponse::Ok().json(Body {
+        success: preview.answer.accepted > 0,
+        accepted: preview.answer.accepted,
+        rejected: &preview.answer.rejected,
+        warnings: &preview.warnings,
+        events: &preview.events,
+        stored: false,
+    })
 }
 
 fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        success: bool,
+        accepted: usize,
+        rejected: &'a [Refused],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kept: Option<bool>,
+    }
+
     if answer.accepted == 0 {
         return refuse(&none_accepted(answer, shape));
     }
-    let mut body = json!({"success": true});
-    for (name, value) in outcome(answer) {
-        body[name] = value;
-    }
-    HttpResponse::Ok().json(body)
+    HttpResponse::Ok().json(Body {
+        success: true,
+        accepted: answer.accepted,
+        rejected: &answer.rejected,
+        kept: are_kept(answer),
+    })
 }
 
-/// The members that good and bad answers share.
-fn outcome(answer: &Answer) -> Vec<(&'static str, Value)> {
-    let rejected = serde_json::to_value(&answer.rejected).unwrap_or_default();
-    let mut members = vec![("accepted", answer.accepted.into()), ("rejected", rejected)];
-    if !answer.rejected.is_empty() {
-        members.push(("kept", answer.rejected.iter().all(|refused| refused.kept).into()));
-    }
-    members
+/// Whether all refused events are kept as dead letters; nothing where none was refused.
+fn are_kept(answer: &Answer) -> Option<bool> {
+    let is_kept = |refused: &Refused| refused.kept;
+    (!answer.rejected.is_empty()).then(|| answer.rejected.iter().all(is_kept))
 }
 
 /// A single event's fault is the request's; a batch's are listed.
@@ -186,9 +194,14 @@ fn none_accepted(answer: &Answer, shape: Shape) -> Problem {
             format!("none of the {} events was accepted", rejected.len()),
         ),
     };
-    outcome(answer)
-        .into_iter()
-        .fold(problem, |problem, (name, value)| problem.with(name, value))
+    let problem = problem.with("accepted", answer.accepted).with(
+        "rejected",
+        serde_json::to_value(&answer.rejected).unwrap_or_default(),
+    );
+    match are_kept(answer) {
+        Some(kept) => problem.with("kept", kept),
+        None => problem,
+    }
 }
 
 fn rejected_problem(code: RejectCode, detail: &str, pointer: &str) -> Problem {
@@ -214,14 +227,11 @@ fn problem_of(error: SubmitError) -> Problem {
             Problem::new(ProblemCode::BatchTooLarge, error.to_string())
         }
         SubmitError::Overloaded(overloaded) => overloaded.into(),
-        SubmitError::Log(error) => {
-            tracing::warn!(%error, "append refused");
-            Problem::new(
-                ProblemCode::LogUnavailable,
-                "the events were not stored; send them again, they are not stored twice",
-            )
-            .retry_after(rand::random_range(LOG_RETRY))
-        }
+        SubmitError::Log(_) => Problem::new(
+            ProblemCode::LogUnavailable,
+            "the events were not stored; send them again, they are not stored twice",
+        )
+        .retry_after(rand::random_range(LOG_RETRY)),
     }
 }
 

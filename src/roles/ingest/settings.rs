@@ -17,8 +17,7 @@ pub(super) async fn settings(
     if let Err(problem) = gate.identify(&request, &key) {
         return problem.response();
     }
-    let connection = request.connection_info();
-    // Not X-Forwarded-Host, which anyone may send: a shared cache would hand it on to others.
+    // Neither X-Forwarded-Host nor another's word for the scheme: a shared cache would hand it on to others.
     let host = request
         .headers()
         .get(HOST)
@@ -31,7 +30,7 @@ pub(super) async fn settings(
                 "Segment.io": {
                     "apiKey": key.as_str(),
                     "apiHost": format!("{host}/v1"),
-                    "protocol": connection.scheme(),
+                    "protocol": gate.scheme(&request),
                     "unbundledIntegrations": [],
                     "addBundledMetadata": true,
                     "maybeBundledConfigIds": {},

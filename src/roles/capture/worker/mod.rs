@@ -196,6 +196,9 @@ impl Worker {
     fn set_state(&self, state: PartitionState, reason: Option<&String>) {
         let part = self.part();
         match reason {
+            Some(reason) if state == PartitionState::Paused => {
+                self.capture.health.fail(&part, format!("paused: {reason}"));
+            }
             Some(reason) => self.capture.health.fail(&part, reason.as_str()),
             None => self.capture.health.recover(&part),
         }
