@@ -1,19 +1,25 @@
 //! Sends dead letters again, through the log, with their event_id and received_at unchanged.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::broker::partitioner::partition_for;
 use crate::broker::{EventLog, Record};
 use crate::event::wire::{self, WireRecord};
-use crate::event::{Origin, Payload, Policy, RejectedBecause, Rejection, replay, validate};
+use crate::event::{Origin, Payload, Policy, RejectedBecause, Rejection, is_within, replay, validate};
 use crate::store::dead_letters::Letter;
 
 /// Decodes a letter again, mended by `set`, and returns its log record.
 ///
 /// # Errors
 /// A sentence for people: what is still wrong with it.
-pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) -> Result<Record, String> {
+pub(super) fn mend(
+    letter: &Letter,
+    set: &[(String, Value)],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Record, String> {
     if letter.payload_length > letter.payload.len() as i64 {
         return Err("only its head was kept, it was too long".to_owned());
     }
@@ -24,13 +30,27 @@ pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) ->
         _ => again(&text)?,
     };
     let key = match wire::decode(&value) {
-        Ok(WireRecord::Event(event)) => Bytes::copy_from_slice(event.person_key().as_bytes()),
+        Ok(WireRecord::Event(event)) => {
+            check_time(event.received_at, policy, now)?;
+            Bytes::copy_from_slice(event.person_key().as_bytes())
+        }
         _ => Bytes::new(),
     };
     Ok(Record {
         key,
         value: value.into(),
     })
+}
+
+/// Refuses what capture would refuse again by the same bounds.
+fn check_time(received_at: Timestamp, policy: &Policy, now: Timestamp) -> Result<(), String> {
+    if is_within(received_at, policy.backdate_from, now) {
+        return Ok(());
+    }
+    Err(format!(
+        "its received_at {received_at} is not from {} to an hour from now",
+        policy.backdate_from
+    ))
 }
 
 fn rejection(letter: &Letter, text: String) -> Rejection {
@@ -148,5 +168,38 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), expected);
         assert!(apply(r#"{"list":[1]}"#, &[("/list/4".to_owned(), json!(1))]).is_err());
         assert!(apply(r#"{"text":"x"}"#, &[("/text/deep".to_owned(), json!(1))]).is_err());
+    }
+
+    #[test]
+    fn a_time_that_capture_refuses_is_refused_here() {
+        let config = crate::config::Ingest::default();
+        let now: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
+        let mended = |received_at: &str| {
+            let record = json!({
+                "v": 1, "event_id": "0198c7a2-5c5e-7cc0-9a2e-0123456789ab", "type": "track", "event": "E",
+                "received_at": received_at, "accepted_at": received_at, "occurred_at": received_at,
+                "user_id": "u", "source": "s", "trusted": true, "is_bot": false,
+            });
+            let payload = record.to_string().into_bytes();
+            let letter = Letter {
+                id: 1,
+                received_at: now,
+                stage: "capture".to_owned(),
+                source: None,
+                event_id: None,
+                message_id: None,
+                trusted: None,
+                origin: None,
+                scope: None,
+                payload_length: payload.len() as i64,
+                payload,
+            };
+            mend(&letter, &[], &Policy::new(&config), now)
+        };
+        mended("2026-11-24T06:30:00Z").unwrap();
+        for outside in ["1970-01-01T00:00:00Z", "2026-11-24T08:00:00Z"] {
+            let refused = mended(outside).unwrap_err();
+            assert!(refused.contains("received_at"), "{refused}");
+        }
     }
 }

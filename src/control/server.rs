@@ -144,8 +144,12 @@ impl Control {
         let databases = self.databases.borrow().clone();
         let pool = databases.ok_or("PostgreSQL is still starting")?.pool;
         let client = pool.get().await.map_err(|error| error.to_string())?;
+        // What capture refuses again comes back under a new id: only those that wait by now are meant.
+        let until = dead_letters::newest(&client)
+            .await
+            .map_err(|error| error.to_string())?;
         loop {
-            let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)
+            let letters = dead_letters::read(&client, &request.selection, after, until, REPLAY_BATCH)
                 .await
                 .map_err(|error| error.to_string())?;
             let Some(last) = letters.last() else {
@@ -155,7 +159,7 @@ impl Control {
             let mut records = Vec::new();
             let mut ids = Vec::new();
             for letter in &letters {
-                match replay::mend(letter, &request.set, &self.policy) {
+                match replay::mend(letter, &request.set, &self.policy, self.clock.now()) {
                     Ok(record) => {
                         records.push(record);
                         ids.push(letter.id);

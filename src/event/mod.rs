@@ -43,6 +43,7 @@ pub use record::{Event, Origin, Payload, RejectedBecause, Rejection};
 pub use reject::{MAX_KEPT, ReplayError, rejection, replay};
 pub use scan::{MAX_NESTING, scan_object};
 pub use scope::{Client, Defaults, Policy, Scope};
+pub use skew::is_within;
 
 #[cfg(test)]
 mod tests;
