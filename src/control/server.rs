@@ -14,12 +14,13 @@ use super::message::{
     ImportQuery, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
 use super::{replay, tail};
-use crate::broker::EventLog;
+use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
-use crate::config::Role;
+use crate::config::{Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{Routes, Source};
 use crate::lifecycle::Health;
+use crate::roles::ingest::SubmitError;
 use crate::roles::{capture, ingest};
 use crate::store::databases::Databases;
 use crate::store::dead_letters;
@@ -39,11 +40,21 @@ pub struct Control {
     pub health: Health,
     pub log: Arc<dyn EventLog>,
     pub capture: capture::Status,
-    pub ingest: Arc<ingest::Ingest>,
+    /// Takes imports; see [`importer`].
+    pub importer: ingest::Ingest,
     pub policy: Policy,
     /// Nothing until PostgreSQL has started.
     pub databases: watch::Receiver<Option<Databases>>,
     pub clock: Clock,
+}
+
+/// Ingest for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
+/// as the command makes it, and every faulty line is kept.
+pub fn importer(log: Arc<dyn EventLog>, clock: Clock, config: &Config) -> ingest::Ingest {
+    let mut config = config.clone();
+    config.ingest.max_batch = usize::MAX;
+    config.ingest.rejects_kept_per_second = u32::MAX;
+    ingest::Ingest::new(log, clock, &config)
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -63,7 +74,24 @@ pub fn routes(control: Arc<Control>) -> Routes {
 fn answer(outcome: Result<impl Serialize, String>) -> HttpResponse {
     match outcome {
         Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => HttpResponseBuilder::new(StatusCode::SERVICE_UNAVAILABLE).json(Problem { error }),
+        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
+    }
+}
+
+fn refuse(status: StatusCode, error: String) -> HttpResponse {
+    HttpResponseBuilder::new(status).json(Problem { error })
+}
+
+/// 503 for what may go better later, 400 for what stays as it is.
+fn status_of(error: &SubmitError) -> StatusCode {
+    match error {
+        SubmitError::Overloaded(_) | SubmitError::Log(LogError::Unavailable(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        SubmitError::Rejected { .. }
+        | SubmitError::TooManyEvents(..)
+        | SubmitError::TooMuchContext(..)
+        | SubmitError::Log(LogError::OutOfRange { .. } | LogError::Fatal(_)) => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -90,8 +118,10 @@ async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) 
         shape: ingest::Shape::Import,
         client: Client::default(),
     };
-    let outcome = control.ingest.submit(&body, &submission, |_| Ok(())).await;
-    answer(outcome.map_err(|error| error.to_string()))
+    match control.importer.submit(&body, &submission, |_| Ok(())).await {
+        Ok(reply) => HttpResponse::Ok().json(reply),
+        Err(error) => refuse(status_of(&error), error.to_string()),
+    }
 }
 
 async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) -> HttpResponse {

@@ -6,6 +6,7 @@
 mod lines;
 mod progress;
 mod verify;
+mod waiting;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use self::lines::{Defaults, Lines, format_of};
 use self::progress::Progress;
+use self::waiting::Waiting;
 use super::output::{self, printable};
 use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
@@ -68,7 +70,7 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
         bar.set_message(format!("{} events", progress.accepted));
     }
     bar.finish_and_clear();
-    settle(&control).await?;
+    settle(&control, &bar).await?;
     let defaults = Defaults {
         kind,
         event: arguments.event,
@@ -90,12 +92,13 @@ fn bar(bytes: u64) -> ProgressBar {
 /// Sends a piece for as long as the serve takes no more for now.
 async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) -> anyhow::Result<ImportReply> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    let mut waiting = Waiting::default();
     let path = format!("/import?source={source}");
     loop {
         match control.post_text(&path, body.as_bytes().to_vec()).await {
             Ok(reply) => return Ok(reply),
-            Err(ControlError::Refused(reason)) => {
-                bar.set_message(format!("waits: {reason}"));
+            Err(ControlError::Unavailable(reason)) => {
+                waiting.tell(bar, &reason);
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             Err(error) => {
@@ -107,7 +110,8 @@ async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) ->
 }
 
 /// Waits until capture has stored everything that the log holds by now.
-async fn settle(control: &Control) -> anyhow::Result<()> {
+async fn settle(control: &Control, bar: &ProgressBar) -> anyhow::Result<()> {
+    let mut waiting = Waiting::default();
     let target: Status = control.get("/status").await?;
     let captures_here = target.roles.contains(&Role::Capture);
     loop {
@@ -127,7 +131,7 @@ async fn settle(control: &Control) -> anyhow::Result<()> {
             return Ok(());
         }
         if let Some((part, reason)) = status.faults.iter().next() {
-            eprintln!("waiting: {part}: {reason}");
+            waiting.tell(bar, &format!("{part}: {reason}"));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
@@ -148,6 +152,12 @@ fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<Exi
             "{lines} lines: {} accepted, {} rejected; {stored} different events are stored",
             progress.accepted, progress.rejected
         ))?;
+        if progress.lost > 0 {
+            output::line(&format!(
+                "{} of those rejected were not kept as dead letters",
+                progress.lost
+            ))?;
+        }
         if progress.rejected > 0 {
             output::line("hint: momsflow dead-letters list --source import")?;
         }

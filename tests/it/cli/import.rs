@@ -3,6 +3,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use momsflow::control::client::ControlError;
 use serde_json::{Value, json};
 
 use super::super::serve::{Serve, run, until};
@@ -217,4 +218,38 @@ async fn a_missing_file_is_a_problem() {
     let ran = serve.cli(&["import", "nowhere.jsonl"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("cannot read nowhere.jsonl"), "{}", ran.stderr);
+}
+
+/// What bounds the requests of clients bounds no file of the operator's, and no faulty line of it goes unkept.
+#[tokio::test]
+async fn limits_for_clients_do_not_hold_a_file_up() {
+    let serve = Serve::start("[ingest]\nmax_batch = 100\nrejects_kept_per_second = 1\n").await;
+    let mut text = String::new();
+    for line in 0..300 {
+        let person = if line % 5 == 0 { "groupId" } else { "userId" };
+        writeln!(
+            text,
+            "{}",
+            json!({"event": "E", person: "p", "timestamp": "2025-03-01T00:00:00Z"})
+        )
+        .unwrap();
+    }
+    let path = file(&serve, "many.jsonl", &text);
+    let ran = serve.cli(&["import", path.to_str().unwrap(), "--json"]).await;
+    let report: Value = serde_json::from_str(&ran.expect(1)).unwrap();
+    assert_eq!(
+        (&report["accepted"], &report["rejected"]),
+        (&json!(240), &json!(60)),
+        "{report}"
+    );
+    assert_eq!(report["rejected_but_not_kept"], 0, "{report}");
+    assert_eq!(serve.value("SELECT count(*) FROM dead_letters").await, "60");
+
+    // What stays wrong is not tried again.
+    let control = momsflow::control::client::Client::new(serve.data_dir());
+    let refused = control
+        .post_text::<Value>("/import?source=import", b"no batch".to_vec())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ControlError::Refused(_)), "{refused:?}");
 }
