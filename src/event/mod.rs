@@ -40,6 +40,7 @@ pub use json_type::{JsonType, unescape};
 pub use kind::EventKind;
 pub use placeholder::is_placeholder;
 pub use record::{Event, Origin, Payload, RejectedBecause, Rejection};
+pub use redact::each_member;
 pub use reject::{MAX_KEPT, ReplayError, rejection, replay};
 pub use scan::{MAX_NESTING, scan_object};
 pub use scope::{Client, Defaults, Policy, Scope};

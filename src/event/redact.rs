@@ -120,7 +120,7 @@ impl Object {
 
 /// Shows each member of an object, with its key's text and its value's JSON, which need not be storable.
 /// Holds none of them, so that memory does not grow with their number. `None` where the text is no object.
-pub(super) fn each_member<'a>(raw: &'a str, visit: impl FnMut(String, &'a str)) -> Option<()> {
+pub fn each_member<'a>(raw: &'a str, visit: impl FnMut(String, &'a str)) -> Option<()> {
     struct Members<F>(F);
 
     impl<'de, F: FnMut(String, &'de str)> Visitor<'de> for Members<F> {

@@ -58,9 +58,10 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
             progress.rejected += 1;
             progress.lost += u64::from(!rejected.kept);
             if progress.rejected <= SHOWN_FAULTS {
-                let line = piece.numbers.get(rejected.index).copied().unwrap_or_default();
+                let (line, fault) = piece.places.get(rejected.index).cloned().unwrap_or_default();
+                let detail = fault.unwrap_or_else(|| rejected.detail.clone());
                 let place = printable(&format!("{} {}", rejected.code, rejected.pointer));
-                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(&rejected.detail)));
+                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(&detail)));
             }
         }
         progress.accepted += reply.accepted as u64;

@@ -36,7 +36,7 @@ pub(super) async fn count_stored(
             ids.clear();
         }
         let Some(line) = line else { return Ok(stored) };
-        if let Some(id) = message_id(&line) {
+        if let Some(id) = message_id(&line.event) {
             let id = event_id_for(source, true, &id);
             if seen.insert(id) {
                 ids.push(id);
