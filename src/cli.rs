@@ -115,7 +115,7 @@ pub struct Tail {
 
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  momsflow dead-letters list\n  momsflow dead-letters show 17\n  momsflow dead-letters replay 17 --set /userId=u-42\n  momsflow dead-letters replay --code missing_identity --set /anonymousId=unknown"
+    after_help = "Examples:\n  momsflow dead-letters list\n  momsflow dead-letters show 17\n  momsflow dead-letters replay 17 --set /userId=u-42\n  momsflow dead-letters replay --code missing_name --set '/event=Order Completed'"
 )]
 pub enum DeadLetters {
     /// Lists those that wait, newest first.

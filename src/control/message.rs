@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::config::Role;
@@ -84,7 +85,7 @@ pub struct ImportRejected {
 pub struct ReplayRequest {
     pub selection: Selection,
     /// JSON pointers and the values to put there.
-    pub set: Vec<(String, serde_json::Value)>,
+    pub set: Vec<(String, Box<RawValue>)>,
 }
 
 /// What became of each dead letter of a [`ReplayRequest`].

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::assign::{Assignments, apply};
 use crate::broker::partitioner::partition_for;
 use crate::broker::{EventLog, Record};
 use crate::event::wire::{self, WireRecord};
@@ -16,7 +17,7 @@ use crate::store::dead_letters::Letter;
 /// A sentence for people: what is still wrong with it.
 pub(super) fn mend(
     letter: &Letter,
-    set: &[(String, Value)],
+    set: &Assignments,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Record, String> {
@@ -93,40 +94,6 @@ fn again(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Puts values at JSON pointers; missing objects on the way are made.
-fn apply(text: &str, set: &[(String, Value)]) -> Result<String, String> {
-    if set.is_empty() {
-        return Ok(text.to_owned());
-    }
-    let mut document: Value = serde_json::from_str(text)
-        .map_err(|error| format!("its payload is no JSON, so that --set cannot mend it: {error}"))?;
-    for (pointer, value) in set {
-        put(&mut document, pointer, value.clone())?;
-    }
-    Ok(document.to_string())
-}
-
-fn put(document: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
-    let mut place = document;
-    for step in pointer.split('/').skip(1) {
-        let key = step.replace("~1", "/").replace("~0", "~");
-        if place.is_null() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        place = match place {
-            Value::Object(members) => members.entry(key).or_insert(Value::Null),
-            Value::Array(items) => key
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index))
-                .ok_or_else(|| format!("{pointer}: the list has no item {step}"))?,
-            _ => return Err(format!("{pointer}: {step} is inside a plain value")),
-        };
-    }
-    *place = value;
-    Ok(())
-}
-
 /// Appends mended letters to the log, each to its person's partition.
 ///
 /// # Errors
@@ -153,22 +120,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn set_makes_what_is_missing_and_reaches_into_lists() {
-        let set = [
-            ("/userId".to_owned(), json!("u-1")),
-            ("/properties/author/name".to_owned(), json!("Ann")),
-            ("/list/1".to_owned(), json!(7)),
-            ("/a~1b".to_owned(), json!(true)),
-        ];
-        let mended = apply(r#"{"list":[1,2]}"#, &set).unwrap();
-        let expected =
-            json!({"list": [1, 7], "userId": "u-1", "properties": {"author": {"name": "Ann"}}, "a/b": true});
-        assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), expected);
-        assert!(apply(r#"{"list":[1]}"#, &[("/list/4".to_owned(), json!(1))]).is_err());
-        assert!(apply(r#"{"text":"x"}"#, &[("/text/deep".to_owned(), json!(1))]).is_err());
-    }
 
     #[test]
     fn a_time_that_capture_refuses_is_refused_here() {

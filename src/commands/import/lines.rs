@@ -347,7 +347,7 @@ mod tests {
     fn jsonl_keeps_what_it_says_and_broken_lines_reach_serve() {
         let text =
             "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n{\"messageId\":\"\"}\n{}\n";
-        let piece = piece("a.jsonl", text.as_bytes());
+        let piece = piece("a.jsonl", format!("\u{feff}{text}").as_bytes());
         let events = events(&piece);
         assert_eq!(
             events[0],
