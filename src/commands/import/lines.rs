@@ -121,6 +121,11 @@ impl Lines {
         })
     }
 
+    /// The number of the line that was read last.
+    pub(super) fn number(&self) -> u64 {
+        self.line
+    }
+
     /// How much of the file was read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -17,7 +17,9 @@ use serde_json::json;
 
 use self::lines::{Defaults, Lines, format_of};
 use self::progress::Progress;
+use self::verify::Counted;
 use self::waiting::Waiting;
+use super::databases::open_events;
 use super::output::{self, printable};
 use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
@@ -41,44 +43,51 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
             arguments.kind
         ))
     })?;
+    let source = arguments.source.as_str();
     let control = Control::new(&config.data_dir);
     let _: Status = control.get("/status").await?;
-    let mut progress = Progress::open(&config.data_dir, &arguments.file, arguments.restart)?;
+    let mut progress = Progress::open(&config.data_dir, &arguments)?;
     let defaults = Defaults {
         kind,
         event: arguments.event.clone(),
         file_id: progress.file_id.clone(),
     };
-    let mut lines = Lines::open(&arguments.file, format, defaults)?;
+    let open = || Lines::open(&arguments.file, format, defaults.clone());
     let bar = bar(std::fs::metadata(&arguments.file)?.len());
+    send_all(&control, source, open()?, &mut progress, &bar).await?;
+    bar.finish_and_clear();
+    settle(&control, &bar).await?;
+    let client = open_events(&config).await?;
+    let counted = verify::count(&client, open()?, &progress, source, true).await?;
+    report(&progress, counted, &arguments)
+}
+
+/// Sends what is left of a file.
+async fn send_all(
+    control: &Control,
+    source: &str,
+    mut lines: Lines,
+    progress: &mut Progress,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
     lines.skip(progress.lines)?;
     while let Some(piece) = lines.next_piece(PIECE_EVENTS, PIECE_BYTES)? {
-        let reply = send(&control, &arguments.source, &piece.body, &bar).await?;
+        let reply = send(control, source, &piece.body, bar).await?;
         for rejected in &reply.rejected {
-            progress.rejected += 1;
-            progress.lost += u64::from(!rejected.kept);
+            let (line, fault) = piece.places.get(rejected.index).cloned().unwrap_or_default();
+            progress.reject(line, rejected.kept);
             if progress.rejected <= SHOWN_FAULTS {
-                let (line, fault) = piece.places.get(rejected.index).cloned().unwrap_or_default();
-                let detail = fault.unwrap_or_else(|| rejected.detail.clone());
+                let detail = fault.as_deref().unwrap_or(&rejected.detail);
                 let place = printable(&format!("{} {}", rejected.code, rejected.pointer));
-                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(&detail)));
+                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(detail)));
             }
         }
         progress.accepted += reply.accepted as u64;
-        progress.lines = piece.last_line;
-        progress.save()?;
+        progress.save(piece.last_line)?;
         bar.set_position(lines.bytes());
         bar.set_message(format!("{} events", progress.accepted));
     }
-    bar.finish_and_clear();
-    settle(&control, &bar).await?;
-    let defaults = Defaults {
-        kind,
-        event: arguments.event,
-        file_id: progress.file_id.clone(),
-    };
-    let stored = verify::count_stored(&config, &arguments.file, format, defaults, &arguments.source).await?;
-    report(&progress, stored, arguments.output.json)
+    Ok(())
 }
 
 fn bar(bytes: u64) -> ProgressBar {
@@ -138,12 +147,15 @@ async fn settle(control: &Control, bar: &ProgressBar) -> anyhow::Result<()> {
     }
 }
 
-fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<ExitCode> {
+fn report(progress: &Progress, counted: Counted, arguments: &Import) -> anyhow::Result<ExitCode> {
     let lines = progress.accepted + progress.rejected;
-    if as_json {
+    let Counted { different, stored } = counted;
+    let missing = different.saturating_sub(stored);
+    if arguments.output.json {
         output::json(&json!({
             "lines": lines,
             "accepted": progress.accepted,
+            "different": different,
             "stored": stored,
             "rejected": progress.rejected,
             "rejected_but_not_kept": progress.lost,
@@ -153,17 +165,25 @@ fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<Exi
             "{lines} lines: {} accepted, {} rejected; {stored} different events are stored",
             progress.accepted, progress.rejected
         ))?;
+        if missing > 0 {
+            output::line(&format!(
+                "PROBLEM: {missing} of {different} different events that were accepted are not stored"
+            ))?;
+        }
         if progress.lost > 0 {
             output::line(&format!(
-                "{} of those rejected were not kept as dead letters",
+                "PROBLEM: {} of those rejected were not kept as dead letters",
                 progress.lost
             ))?;
         }
-        if progress.rejected > 0 {
-            output::line("hint: momsflow dead-letters list --source import")?;
+        if progress.rejected + missing > 0 {
+            output::line(&format!(
+                "\nhint: momsflow dead-letters list --source {}",
+                arguments.source
+            ))?;
         }
     }
-    Ok(if progress.rejected == 0 {
+    Ok(if progress.rejected + missing == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(PROBLEM)

@@ -95,7 +95,7 @@ async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
     );
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let expected = json!({
-        "lines": LINES, "accepted": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
+        "lines": LINES, "accepted": good, "different": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
     });
     assert_eq!(report, expected);
     let stored = "SELECT count(*) || ' ' || count(DISTINCT properties->'line') || ' ' || bool_and(
@@ -207,7 +207,14 @@ async fn a_terminal_shows_progress() {
         "{shown:?}"
     );
     let again = serve
-        .cli(&["import", path.to_str().unwrap(), "--source", "progress"])
+        .cli(&[
+            "import",
+            path.to_str().unwrap(),
+            "--source",
+            "progress",
+            "--event",
+            "Progressed",
+        ])
         .await;
     assert!(!again.expect(0).contains('%'));
 }
@@ -252,4 +259,39 @@ async fn limits_for_clients_do_not_hold_a_file_up() {
         .await
         .unwrap_err();
     assert!(matches!(refused, ControlError::Refused(_)), "{refused:?}");
+}
+
+/// What serve accepted and capture refuses is a gap that the end of the import names.
+#[tokio::test]
+async fn events_that_are_not_stored_are_a_problem() {
+    let serve = Serve::start("").await;
+    serve
+        .sql()
+        .await
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.event = 'Poison' THEN RAISE EXCEPTION 'refused' USING ERRCODE = '22003'; END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let lines = ["Good", "Poison", "Good"]
+        .map(|event| json!({"event": event, "userId": "u", "timestamp": "2025-03-01T00:00:00Z"}).to_string());
+    let path = file(&serve, "gap.jsonl", &lines.join("\n"));
+    let ran = serve.cli(&["import", path.to_str().unwrap()]).await;
+    let said = ran.expect(1);
+    for says in [
+        "3 lines: 3 accepted, 0 rejected; 2 different events are stored",
+        "PROBLEM: 1 of 3 different events",
+        "hint: momsflow dead-letters list --source import",
+    ] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    let letters = serve
+        .cli(&["dead-letters", "list", "--source", "import"])
+        .await
+        .expect(0);
+    assert!(letters.contains("refused"), "{letters}");
 }
