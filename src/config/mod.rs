@@ -31,7 +31,7 @@ pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
 pub use source::Source;
-pub use validate::Fault;
+pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
 #[derive(

@@ -212,7 +212,8 @@ fn key_fault(source: &Source, env: &HashMap<String, String>, field: &str) -> Opt
     None
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a source may be named so.
+pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()

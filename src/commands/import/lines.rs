@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::WrongUse;
+use super::defaults::Defaults;
 use crate::cli::ImportFormat;
-use crate::event::{EventKind, each_member};
 
 /// The longest line that is read, which is more than any event may have. Of a longer one serve gets the head, to
 /// refuse and keep.
@@ -27,15 +27,6 @@ const FIELDS: [&str; 9] = [
     "messageId",
     "timestamp",
 ];
-
-/// What lines get that do not say it themselves.
-#[derive(Clone, Debug)]
-pub(super) struct Defaults {
-    pub(super) kind: EventKind,
-    pub(super) event: Option<String>,
-    /// Names the file in the ids of its events.
-    pub(super) file_id: String,
-}
 
 /// Some lines as the body of a batch.
 pub(super) struct Piece {
@@ -188,61 +179,10 @@ impl Lines {
         };
         self.line += 1;
         let line = match line.fault {
-            None if !line.is_empty() => Line::event(self.complete(line.event)),
+            None if !line.is_empty() => Line::event(self.defaults.complete(self.line, line.event)),
             _ => line,
         };
         Ok(Some(line))
-    }
-
-    /// Adds behind an event's members what it does not say itself; all else stays byte for byte.
-    fn complete(&self, mut event: String) -> String {
-        let mut said = Said::default();
-        let read = each_member(&event, |key, value| said.note(&key, value));
-        if read.is_none() || !event.ends_with('}') {
-            return event;
-        }
-        event.pop();
-        let mut is_first = said.members == 0;
-        let mut add = |key: &str, value: &str| {
-            let comma = if is_first { "" } else { "," };
-            is_first = false;
-            event.push_str(&format!("{comma}\"{key}\":{}", Value::from(value)));
-        };
-        if !said.message_id {
-            add("messageId", &format!("{}:{}", self.defaults.file_id, self.line));
-        }
-        if !said.kind {
-            add("type", self.defaults.kind.as_str());
-        }
-        if let Some(name) = &self.defaults.event
-            && !said.event
-        {
-            add("event", name);
-        }
-        event.push('}');
-        event
-    }
-}
-
-/// Which members of an event say something; of a repeated one the last counts.
-#[derive(Default)]
-struct Said {
-    members: usize,
-    message_id: bool,
-    kind: bool,
-    event: bool,
-}
-
-impl Said {
-    fn note(&mut self, key: &str, value: &str) {
-        self.members += 1;
-        match key {
-            // Ingest takes an empty id for none.
-            "messageId" => self.message_id = value != "null" && value != "\"\"",
-            "type" => self.kind = value != "null",
-            "event" => self.event = value != "null",
-            _ => {}
-        }
     }
 }
 
@@ -311,6 +251,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::event::EventKind;
 
     fn piece(name: &str, text: &[u8]) -> Piece {
         let folder = tempfile::tempdir().unwrap();
@@ -340,7 +281,7 @@ mod tests {
         assert_eq!(
             events(&piece)[0],
             serde_json::json!({
-                "userId": "00042", "timestamp": "1997-01-01T00:00:00Z", "messageId": "f:1", "type": "track",
+                "userId": "00042", "timestamp": "1997-01-01T00:00:00Z", "messageId": "f:1:82d73ae0", "type": "track",
                 "event": "Order Completed", "properties": {"units": 3, "total": 29.5, "zip": "01234"},
             })
         );
@@ -361,7 +302,7 @@ mod tests {
         assert_eq!(events[1], "{broken");
         assert!(piece.places[1].1.as_ref().unwrap().contains("no JSON"));
         assert_eq!(piece.places[2], (4, None));
-        for (event, id) in [(&events[2], "f:4"), (&events[3], "f:5")] {
+        for (event, id) in [(&events[2], "f:4:82d73ae0"), (&events[3], "f:5:82d73ae0")] {
             assert_eq!(
                 *event,
                 serde_json::json!({"messageId": id, "type": "track", "event": "Order Completed"})

@@ -3,6 +3,7 @@
 //! A line without a messageId gets one made of the file's hash and its number, so that a line that is sent twice
 //! is stored once. How far a file came is kept in the data dir.
 
+mod defaults;
 mod lines;
 mod progress;
 mod verify;
@@ -15,7 +16,8 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use self::lines::{Defaults, Lines, format_of};
+use self::defaults::Defaults;
+use self::lines::{Lines, format_of};
 use self::progress::Progress;
 use self::verify::Counted;
 use self::waiting::Waiting;
@@ -23,7 +25,7 @@ use super::databases::open_events;
 use super::output::{self, printable};
 use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, is_name};
 use crate::control::client::{Client as Control, ControlError};
 use crate::control::message::{ImportReply, Status};
 use crate::event::EventKind;
@@ -44,6 +46,12 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
         ))
     })?;
     let source = arguments.source.as_str();
+    if !is_name(source) {
+        return Err(WrongUse(format!(
+            "--source {source}: a name has 1 to 64 lower-case letters, digits, `-` and `_`"
+        ))
+        .into());
+    }
     let control = Control::new(&config.data_dir);
     let _: Status = control.get("/status").await?;
     let mut progress = Progress::open(&config.data_dir, &arguments)?;

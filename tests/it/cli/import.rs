@@ -295,3 +295,35 @@ async fn events_that_are_not_stored_are_a_problem() {
         .expect(0);
     assert!(letters.contains("refused"), "{letters}");
 }
+
+/// A file with other flags makes other events, which are sent and stored.
+#[tokio::test]
+async fn other_flags_do_not_go_on_where_the_first_came_to() {
+    let serve = super::shared().await;
+    let path = file(
+        serve,
+        "flags.jsonl",
+        r#"{"userId": "u-flags", "timestamp": "2025-03-01T00:00:00Z"}"#,
+    );
+    let path = path.to_str().unwrap();
+    for flags in [
+        &["--event", "Flags One", "--source", "flags"][..],
+        &["--event", "Flags Two", "--source", "flags"],
+        &["--event", "Flags Two", "--source", "flags-b"],
+        &["--type", "identify", "--source", "flags"],
+        &["--type", "identify", "--source", "flags"],
+    ] {
+        let ran = serve.cli(&[&["import", path][..], flags].concat()).await;
+        let said = ran.expect(0);
+        assert!(
+            said.contains("1 different events are stored"),
+            "{flags:?}: {said}"
+        );
+    }
+    let stored = "SELECT string_agg(concat_ws(' ', source, type, event), ', ' ORDER BY source, type, event)
+                  FROM events WHERE user_id = 'u-flags'";
+    assert_eq!(
+        serve.value(stored).await,
+        "flags identify, flags track Flags One, flags track Flags Two, flags-b track Flags Two"
+    );
+}
