@@ -73,6 +73,7 @@ impl Shared {
             log: self.log.clone(),
             capture: self.capture.clone(),
             importer: server::importer(self.log.clone(), self.clock.clone(), &self.config),
+            sources: self.config.sources.clone(),
             policy: Policy::new(&self.config.ingest),
             databases: self.databases.clone(),
             clock: self.clock.clone(),

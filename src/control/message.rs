@@ -61,6 +61,14 @@ pub struct ImportQuery {
     pub source: String,
 }
 
+/// How the running serve takes the history of a source.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ImportTerms {
+    /// As of the configured source of that name, so that ids are the same as of what came live. A name that is
+    /// no source's is the operator's own.
+    pub trusted: bool,
+}
+
 /// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ImportReply {

@@ -11,12 +11,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::message::{
-    ImportQuery, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
+    ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
 use super::{replay, tail};
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
-use crate::config::{Config, Role};
+use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{Routes, Source};
 use crate::lifecycle::Health;
@@ -42,6 +42,8 @@ pub struct Control {
     pub capture: capture::Status,
     /// Takes imports; see [`importer`].
     pub importer: ingest::Ingest,
+    /// As configured.
+    pub sources: Vec<config::Source>,
     pub policy: Policy,
     /// Nothing until PostgreSQL has started.
     pub databases: watch::Receiver<Option<Databases>>,
@@ -66,6 +68,7 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .app_data(web::JsonConfig::default().limit(MAX_IMPORT))
             .route("/status", web::get().to(status))
             .route("/tail", web::get().to(follow))
+            .route("/import", web::get().to(import_terms))
             .route("/import", web::post().to(import))
             .route("/dead-letters/replay", web::post().to(replay_letters));
     })
@@ -106,10 +109,15 @@ async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse
     }
 }
 
+async fn import_terms(control: Data<Control>, query: Query<ImportQuery>) -> HttpResponse {
+    answer(Ok(control.import_terms(&query.source)))
+}
+
 async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
+    let ImportTerms { trusted } = control.import_terms(&query.source);
     let source = Source {
         name: query.into_inner().source,
-        trusted: true,
+        trusted,
         origins: Vec::new(),
         may_backdate: true,
     };
@@ -129,6 +137,13 @@ async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) ->
 }
 
 impl Control {
+    fn import_terms(&self, source: &str) -> ImportTerms {
+        let configured = self.sources.iter().find(|known| known.name == source);
+        ImportTerms {
+            trusted: configured.is_none_or(|known| known.trusted),
+        }
+    }
+
     async fn status(&self) -> Result<Status, String> {
         let captures = self.capture.snapshot();
         let mut partitions = Vec::new();

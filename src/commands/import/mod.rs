@@ -27,7 +27,7 @@ use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
 use crate::config::{Config, Role, is_name};
 use crate::control::client::{Client as Control, ControlError};
-use crate::control::message::{ImportReply, Status};
+use crate::control::message::{ImportReply, ImportTerms, Status};
 use crate::event::EventKind;
 use crate::retry::Backoff;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
         .into());
     }
     let control = Control::new(&config.data_dir);
-    let _: Status = control.get("/status").await?;
+    let terms: ImportTerms = control.get(&format!("/import?source={source}")).await?;
     let mut progress = Progress::open(&config.data_dir, &arguments)?;
     let defaults = Defaults {
         kind,
@@ -66,7 +66,7 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
     bar.finish_and_clear();
     settle(&control, &bar).await?;
     let client = open_events(&config).await?;
-    let counted = verify::count(&client, open()?, &progress, source, true).await?;
+    let counted = verify::count(&client, open()?, &progress, source, terms.trusted).await?;
     report(&progress, counted, &arguments)
 }
 

@@ -327,3 +327,30 @@ async fn other_flags_do_not_go_on_where_the_first_came_to() {
         "flags identify, flags track Flags One, flags track Flags Two, flags-b track Flags Two"
     );
 }
+
+/// What came live from a source is found again in its history, whether the source is trusted or not.
+#[tokio::test]
+async fn a_copy_of_what_came_live_is_not_stored_again() {
+    let serve = super::shared().await;
+    for (source, id) in [
+        ("letters", "0198c7a2-5c5e-7cc0-9a2e-000000000001"),
+        ("website", "0198c7a2-5c5e-7cc0-9a2e-000000000002"),
+        ("website", "no-uuid"),
+    ] {
+        let mut event = json!({"type": "track", "event": "Copied", "userId": "u-copied", "messageId": id});
+        let (status, answer) = serve.post_as(&format!("{source}-key"), "/v1/track", &event).await;
+        assert_eq!(status.as_u16(), 200, "{answer}");
+        event["timestamp"] = json!("2025-03-01T00:00:00Z");
+        let path = file(serve, &format!("copied-{id}.jsonl"), &event.to_string());
+        let ran = serve
+            .cli(&["import", path.to_str().unwrap(), "--source", source])
+            .await;
+        let said = ran.expect(0);
+        assert!(
+            said.contains("1 accepted, 0 rejected; 1 different events are stored"),
+            "{said}"
+        );
+    }
+    let stored = "SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events WHERE event = 'Copied'";
+    assert_eq!(serve.value(stored).await, "3 3");
+}
