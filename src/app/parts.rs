@@ -45,7 +45,7 @@ impl Parts {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
-        let folder = data_dir.path().join("event-log");
+        let folder = data_dir.private_folder("event-log")?;
         let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
         let connections = log.partitions() as usize + SPARE_CONNECTIONS;
         let shared = Shared {

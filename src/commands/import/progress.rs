@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cli::Import;
-use crate::private::{hex, write_whole};
+use crate::private::{hex, make_private, write_whole};
 
 /// How far an import came; kept beside the data, so that a repeated command goes on.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl Progress {
         let file = &arguments.file;
         let file_id = hash(file).with_context(|| format!("cannot read {}", file.display()))?;
         let folder = data_dir.join("imports");
-        fs::create_dir_all(&folder)?;
+        make_private(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("{}.json", run_id(&file_id, arguments)));
         let known: Option<Self> = fs::read(&path)
             .ok()

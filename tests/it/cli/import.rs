@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -102,6 +103,14 @@ async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
                       received_at = occurred_at AND date_part('year', received_at) = 2025 AND source = 'import')
                   FROM events";
     assert_eq!(serve.value(stored).await, format!("{good} {good} true"));
+
+    for folder in ["event-log", "imports"] {
+        let mode = fs::metadata(serve.data_dir().join(folder))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder} holds events");
+    }
 
     // Again, from the end and from the beginning: nothing is added.
     for more in [&["import", path][..], &["import", path, "--restart"]] {
