@@ -20,6 +20,7 @@ use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{Routes, Source};
 use crate::lifecycle::Health;
+use crate::roles::capture::PartitionStatus;
 use crate::roles::ingest::SubmitError;
 use crate::roles::{capture, ingest};
 use crate::store::databases::Databases;
@@ -157,7 +158,11 @@ impl Control {
                 partition,
                 earliest: range.earliest,
                 end: range.end,
-                capture: captures.get(&partition).cloned(),
+                capture: captures.get(&partition).map(|capture| PartitionStatus {
+                    // The worker's own count stands still while it is stuck.
+                    lag: (range.end - capture.next_offset).max(0),
+                    ..capture.clone()
+                }),
             });
         }
         Ok(Status {
