@@ -210,7 +210,7 @@ mod tests {
                 ("MOMSFLOW_DATA_DIR", "007"),
                 ("MOMSFLOW_ROLES", "capture,ingest"),
                 ("MOMSFLOW_INGEST__REDACT", "0,email"),
-                ("MOMSFLOW_HTTP__TRUSTED_PROXIES", "10.0.0.1/32"),
+                ("MOMSFLOW_HTTP__TRUSTED_PROXIES", "10.0.0.1,10.1.0.0/16"),
                 ("MOMSFLOW_HTTP__MAX_CONNECTIONS", "7"),
                 ("MOMSFLOW_HTTP__MAX_BODY", "1048576"),
                 ("MOMSFLOW_EVENT_LOG__PARTITIONS", "8"),
@@ -221,7 +221,8 @@ mod tests {
         assert_eq!(config.data_dir, Path::new("007"));
         assert_eq!(config.roles, [Role::Capture, Role::Ingest]);
         assert_eq!(config.ingest.redact, ["0", "email"]);
-        assert_eq!(config.http.trusted_proxies.len(), 1);
+        let proxies = config.http.trusted_proxies.iter().map(ToString::to_string);
+        assert!(proxies.eq(["10.0.0.1/32", "10.1.0.0/16"]));
         assert_eq!(config.http.max_connections, 7);
         assert_eq!(config.http.max_body.as_u64(), 1 << 20);
         assert_eq!(config.event_log.partitions, 8);
