@@ -115,7 +115,7 @@ pub struct Tail {
 
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Examples:\n  momsflow dead-letters list\n  momsflow dead-letters show 17\n  momsflow dead-letters replay 17 --set /userId=u-42\n  momsflow dead-letters replay --code missing_identity --set /anonymousId=unknown"
+    after_help = "Examples:\n  momsflow dead-letters list\n  momsflow dead-letters show 17\n  momsflow dead-letters replay 17 --set /userId=u-42\n  momsflow dead-letters replay --code missing_name --set '/event=Order Completed'"
 )]
 pub enum DeadLetters {
     /// Lists those that wait, newest first.
@@ -189,7 +189,7 @@ pub enum Events {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event, name, userId,\nanonymousId, groupId, messageId and timestamp are the event's fields, all others its properties.\n\nExamples:\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed'"
+    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event,\nname, userId, anonymousId, groupId, previousId, messageId and timestamp are the event's fields, all\nothers its properties.\n\nExamples:\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed'"
 )]
 pub struct Import {
     /// A .jsonl or .csv file.

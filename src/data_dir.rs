@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::config::Secret;
-use crate::private::write_whole;
+use crate::private::{make_private, write_whole};
 
 /// Why the data dir cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,8 @@ impl DataDir {
             path: path.to_owned(),
             source,
         };
-        // Others may pass through: the embedded PostgreSQL may run as another user. What is secret has mode 600.
+        // Others may pass through: the embedded PostgreSQL may run as another user. What is secret has mode 600, and
+        // folders of events 700.
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -75,6 +76,18 @@ impl DataDir {
     /// The absolute path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A folder of it that only its owner and root can enter, made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made or closed to others.
+    pub fn private_folder(&self, name: &str) -> Result<PathBuf, DataDirError> {
+        let path = self.path.join(name);
+        match make_private(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
     }
 
     /// Reads the write key, or makes one.

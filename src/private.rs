@@ -23,12 +23,39 @@ pub fn make_socket_folder(preferred: &Path, socket_name: &str) -> Option<PathBuf
     make_socket_folder_for(preferred, socket_name.len() + 1, None)
 }
 
-/// Finds the socket for which [`make_socket_folder`] made the folder, in another process.
+/// Finds the socket for which [`make_socket_folder`] made the folder, in another process. In /tmp anybody may have
+/// put one there: its folder must be private to this user, root, or the owner of the folder around `preferred`.
 pub fn find_socket(preferred: &Path, socket_name: &str) -> Option<PathBuf> {
+    let mut trusted = vec![0, rustix::process::geteuid().as_raw()];
+    trusted.extend(
+        preferred
+            .parent()
+            .and_then(|around| Some(around.metadata().ok()?.uid())),
+    );
     socket_folders(preferred, socket_name.len() + 1)
         .into_iter()
+        .filter(|folder| is_private_to(folder, &trusted))
         .map(|folder| folder.join(socket_name))
         .find(|socket| socket.exists())
+}
+
+fn is_private_to(folder: &Path, owners: &[u32]) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.mode() & 0o077 == 0 && owners.contains(&metadata.uid())
+    })
+}
+
+/// Makes a folder that nobody but its owner and root can enter, or closes one that is there.
+pub fn make_private(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if folder.metadata()?.mode() & 0o077 != 0 {
+                fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+            }
+            Ok(())
+        }
+        made => made,
+    }
 }
 
 /// As [`make_socket_folder`], for a name of `name_length` bytes, its slash included, and for another user.
@@ -148,5 +175,45 @@ mod tests {
         std::os::unix::fs::symlink("/tmp", &link).unwrap();
         assert!(private_folder(&link, None).is_err());
         private_folder(&folder.path().join("fine"), None).unwrap();
+    }
+
+    #[test]
+    fn a_socket_of_a_stranger_is_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let preferred = folder.path().join("control");
+        let made = make_socket_folder(&preferred, "admin.sock").unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(made.join("admin.sock")).unwrap();
+        assert!(find_socket(&preferred, "admin.sock").is_some());
+
+        fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(
+            find_socket(&preferred, "admin.sock"),
+            None,
+            "others may have come in"
+        );
+        fs::set_permissions(&made, Permissions::from_mode(0o700)).unwrap();
+
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        chown(&made, Some(12_345), None).unwrap();
+        assert_eq!(find_socket(&preferred, "admin.sock"), None, "it is a stranger's");
+        chown(folder.path(), Some(12_345), None).unwrap();
+        assert!(
+            find_socket(&preferred, "admin.sock").is_some(),
+            "the data dir is theirs"
+        );
+    }
+
+    #[test]
+    fn a_private_folder_is_closed_where_it_was_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("event-log");
+        let mode = || path.metadata().unwrap().mode() & 0o777;
+        make_private(&path).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        make_private(&path).unwrap();
+        assert_eq!(mode(), 0o700);
     }
 }

@@ -1,6 +1,5 @@
 //! The event log: Kafka where the config names one, else the embedded one.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::broker::embedded::EmbeddedLog;
 use crate::broker::kafka::{self, KafkaLog, PreflightError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_dir::DataDir;
 use crate::retry::Backoff;
 
 /// How often the embedded log's retention is carried out.
@@ -28,9 +28,9 @@ impl Log {
     ///
     /// # Errors
     /// What waiting does not mend.
-    pub(super) async fn open(config: &Config, data_dir: &Path, clock: &Clock) -> anyhow::Result<Self> {
+    pub(super) async fn open(config: &Config, data_dir: &DataDir, clock: &Clock) -> anyhow::Result<Self> {
         if !config.kafka.is_used() {
-            let folder = data_dir.join("event-log");
+            let folder = data_dir.private_folder("event-log")?;
             let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
             return Ok(Self::Embedded(log));
         }

@@ -122,7 +122,7 @@ async fn start(
         true => Some(start_ingest(stages, &shared, sources, &ingest)?),
         false => None,
     };
-    let control = Arc::new(shared.control(ingest, http));
+    let control = Arc::new(shared.control(http));
     let admin = start_admin(stages, &shared, data_dir.path(), metrics, control)?;
     Ok(Addresses {
         http,

@@ -9,11 +9,11 @@ use super::stages::Stages;
 use crate::broker::EventLog;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::server::Control;
+use crate::control::server::{self, Control};
 use crate::data_dir::DataDir;
 use crate::event::Policy;
 use crate::lifecycle::Health;
-use crate::roles::{capture, ingest};
+use crate::roles::capture;
 
 /// Connections to PostgreSQL beside those of capture's partitions.
 const SPARE_CONNECTIONS: usize = 4;
@@ -45,7 +45,7 @@ impl Parts {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
-        let log = Log::open(&config, data_dir.path(), &clock).await?;
+        let log = Log::open(&config, data_dir, &clock).await?;
         let seam = log.seam();
         let connections = seam.partitions() as usize + SPARE_CONNECTIONS;
         let shared = Shared {
@@ -63,7 +63,7 @@ impl Parts {
 
 impl Shared {
     /// What subcommands may see and do.
-    pub(super) fn control(&self, ingest: Arc<ingest::Ingest>, http: Option<SocketAddr>) -> Control {
+    pub(super) fn control(&self, http: Option<SocketAddr>) -> Control {
         Control {
             started_at: self.started_at,
             roles: self.config.roles.clone(),
@@ -72,7 +72,8 @@ impl Shared {
             health: self.health.clone(),
             log: self.log.clone(),
             capture: self.capture.clone(),
-            ingest,
+            importer: server::importer(self.log.clone(), self.clock.clone(), &self.config),
+            sources: self.config.sources.clone(),
             policy: Policy::new(&self.config.ingest),
             databases: self.databases.clone(),
             clock: self.clock.clone(),

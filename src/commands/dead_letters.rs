@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::databases::open_events;
@@ -69,12 +70,12 @@ fn chosen(ids: Vec<i64>, filter: DeadLetterFilter, all: bool) -> Result<Selectio
 }
 
 /// `/path=value`, where the value is JSON or else plain text.
-fn assignment(text: &str) -> Result<(String, Value), WrongUse> {
-    match text.split_once('=') {
-        Some((pointer, value)) if pointer.starts_with('/') => {
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            Ok((pointer.to_owned(), value))
-        }
+fn assignment(text: &str) -> Result<(String, Box<RawValue>), WrongUse> {
+    let raw = |value: &str| {
+        serde_json::from_str(value).or_else(|_| RawValue::from_string(Value::from(value).to_string()))
+    };
+    match text.split_once('=').map(|(pointer, value)| (pointer, raw(value))) {
+        Some((pointer, Ok(value))) if pointer.starts_with('/') => Ok((pointer.to_owned(), value)),
         _ => Err(WrongUse(format!(
             "--set {text}: expected /PATH=VALUE, as in --set /userId=u-42"
         ))),

@@ -1,4 +1,6 @@
+use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
@@ -7,6 +9,7 @@ use tokio_postgres::config::Host;
 use super::databases::databases;
 use crate::cli::{Database, Psql};
 use crate::config::Config;
+use crate::embedded::find;
 
 pub(super) fn run(config: &Config, arguments: Psql) -> anyhow::Result<ExitCode> {
     let databases = databases(config)?;
@@ -20,17 +23,47 @@ pub(super) fn run(config: &Config, arguments: Psql) -> anyhow::Result<ExitCode> 
         None => bail!("the database's URL names no host"),
     };
     let port = connection.get_ports().first().copied().unwrap_or(5432);
-    let mut psql = Command::new("psql");
+    let error = command("psql".into(), &connection, &host, port, &arguments.args).exec();
+    // Embedded PostgreSQL is found where packages put it, which is not always on the PATH; its psql is beside it.
+    let beside = match error.kind() {
+        io::ErrorKind::NotFound => installed(config),
+        _ => None,
+    };
+    let error = match beside {
+        Some(program) => command(program, &connection, &host, port, &arguments.args).exec(),
+        None => error,
+    };
+    Err(error).context(
+        "psql cannot be started\n\n\
+         hint: it comes with PostgreSQL's client programs (Debian: postgresql-client, Homebrew: libpq); \
+         install them, or name their folder as postgres.bin_dir",
+    )
+}
+
+fn command(
+    program: PathBuf,
+    connection: &tokio_postgres::Config,
+    host: &str,
+    port: u16,
+    args: &[String],
+) -> Command {
+    let mut psql = Command::new(program);
     // By environment, since arguments show in process lists.
     psql.env("PGHOST", host)
         .env("PGPORT", port.to_string())
         .env("PGDATABASE", connection.get_dbname().unwrap_or_default())
         .env("PGUSER", connection.get_user().unwrap_or_default())
         .env("PGAPPNAME", "momsflow psql")
-        .args(arguments.args);
+        .args(args);
     if let Some(password) = connection.get_password() {
         psql.env("PGPASSWORD", String::from_utf8_lossy(password).as_ref());
     }
-    let error = psql.exec();
-    Err(error).context("psql cannot be started\n\nhint: it comes with PostgreSQL's client: apt-get install postgresql-client")
+    psql
+}
+
+/// The psql of the PostgreSQL that is configured or installed.
+fn installed(config: &Config) -> Option<PathBuf> {
+    let cluster = config.data_dir.join("postgres").join("cluster");
+    let found = find(config.postgres.bin_dir.as_deref(), &cluster, None).ok()?;
+    Some(found.program("psql")).filter(|program| program.is_file())
 }

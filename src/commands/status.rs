@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::output;
@@ -9,6 +10,7 @@ use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
 use crate::control::message::{LogPartition, Status};
+use crate::roles::capture::PartitionStatus;
 
 /// Between two looks, from which rates are computed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -87,7 +89,8 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         "rates       {:.0} events/s in, {:.0} rows/s stored\n",
         rates.appended, rates.stored
     ))?;
-    let rows: Vec<_> = status.log.partitions.iter().map(partition).collect();
+    let partitions = status.log.partitions.iter();
+    let rows: Vec<_> = partitions.map(|one| partition(one, status.now)).collect();
     output::table(
         &["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"],
         &rows,
@@ -101,13 +104,13 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn partition(partition: &LogPartition) -> Vec<String> {
+fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
     let (position, lag, state, error) = match &partition.capture {
         Some(capture) => (
             capture.next_offset.to_string(),
             capture.lag.to_string(),
             format!("{:?}", capture.state).to_lowercase(),
-            capture.last_error.as_deref().map(printable).unwrap_or_default(),
+            last_error(capture, now),
         ),
         None => (
             "-".to_owned(),
@@ -124,4 +127,52 @@ fn partition(partition: &LogPartition) -> Vec<String> {
         state,
         error,
     ]
+}
+
+fn last_error(capture: &PartitionStatus, now: Timestamp) -> String {
+    let Some(error) = &capture.last_error else {
+        return String::new();
+    };
+    match capture.last_error_at {
+        Some(at) => format!("{} ({} ago)", printable(error), age(at, now)),
+        None => printable(error),
+    }
+}
+
+/// The time between, in its largest whole unit.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(at).as_secs().max(0) {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3_600 => format!("{} min", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_error_has_its_age() {
+        let now: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
+        let mut stuck = LogPartition {
+            partition: 0,
+            earliest: 0,
+            end: 50,
+            capture: Some(PartitionStatus {
+                next_offset: 20,
+                lag: 30,
+                last_error: Some("it\u{7} broke".to_owned()),
+                last_error_at: Some("2026-11-24T05:56:30Z".parse().unwrap()),
+                ..PartitionStatus::default()
+            }),
+        };
+        let row = partition(&stuck, now);
+        assert_eq!(row[2..4], ["20", "30"]);
+        assert_eq!(row[5], "it\\u{7} broke (3 min ago)");
+        stuck.capture = None;
+        assert_eq!(partition(&stuck, now)[3], "-");
+    }
 }

@@ -1,10 +1,11 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The public listener.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,7 @@ pub struct Http {
     /// The most connections held open at a time.
     pub max_connections: usize,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as addresses or networks.
+    #[serde(deserialize_with = "networks")]
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -65,4 +67,18 @@ impl Default for Admin {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         }
     }
+}
+
+/// Reads networks; an address is the network of it alone.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => text
+            .parse()
+            .map_err(|_| D::Error::custom("expected an address or a network, as in 10.0.0.0/8")),
+    };
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(network)
+        .collect()
 }

@@ -8,6 +8,9 @@ use super::{Config, Role};
 
 /// Variables that steer momsflow without being configuration.
 const NOT_CONFIG: [&str; 2] = ["MOMSFLOW_CONFIG", "MOMSFLOW_LOG_COLOR"];
+/// Keys whose variables hold several values, with commas between them.
+const LISTS: [&str; 4] = ["roles", "http.trusted_proxies", "ingest.redact", "kafka.brokers"];
+const PREFIX: &str = "MOMSFLOW_";
 /// Variables of the test suite.
 const TEST_PREFIX: &str = "MOMSFLOW_TEST_";
 
@@ -54,9 +57,8 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
         let text = read(path)?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
-    let merged: Table = builder
-        .add_source(environment(env))
-        .build()
+    let merged: Table = with_environment(builder, env)
+        .and_then(|builder| builder.build())
         .and_then(config::Config::try_deserialize)
         .map_err(|error| ConfigError::Malformed(error.to_string()))?;
 
@@ -83,6 +85,7 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
 }
 
 type Table = Map<String, Value>;
+type Builder = config::ConfigBuilder<config::builder::DefaultState>;
 
 fn value(table: Table) -> Value {
     Value::new(None, ValueKind::Table(table))
@@ -104,14 +107,9 @@ fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
                 self::value(fields.collect())
             }
             ValueKind::Array(items) if is_list_of_tables(&items) => {
-                let wrap = |item: &Value| {
-                    let list = Value::new(None, ValueKind::Array(vec![item.clone()]));
-                    Table::from([(key.clone(), list)])
-                };
                 let items = items.into_iter().enumerate();
-                let fitting =
-                    items.filter(|(index, item)| fits(wrap(item), &format!("{key}.{index}"), faults));
-                Value::new(None, ValueKind::Array(fitting.map(|(_, item)| item).collect()))
+                let readable = items.map(|(index, item)| readable_item(&key, index, item, faults));
+                Value::new(None, ValueKind::Array(readable.collect()))
             }
             _ if fits(Table::from([(key.clone(), value.clone())]), &key, faults) => value,
             _ => continue,
@@ -119,6 +117,21 @@ fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
         readable.insert(key, kept);
     }
     readable
+}
+
+/// A table of a list without the values that their fields cannot take.
+fn readable_item(list: &str, index: usize, item: Value, faults: &mut Vec<Fault>) -> Value {
+    let ValueKind::Table(fields) = item.kind else {
+        return item;
+    };
+    let wrap = |name: &str, value: &Value| {
+        let item = self::value(Table::from([(name.to_owned(), value.clone())]));
+        Table::from([(list.to_owned(), Value::new(None, ValueKind::Array(vec![item])))])
+    };
+    let fitting = fields
+        .into_iter()
+        .filter(|(name, value)| fits(wrap(name, value), &format!("{list}.{index}.{name}"), faults));
+    self::value(fitting.collect())
 }
 
 fn is_list_of_tables(items: &[Value]) -> bool {
@@ -142,22 +155,90 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// `MOMSFLOW_HTTP__LISTEN=…` is `http.listen`, `MOMSFLOW_ROLES=ingest,capture` a list.
-fn environment(env: &HashMap<String, String>) -> Environment {
-    let ours: Map<String, String> = env
+/// `MOMSFLOW_HTTP__LISTEN=…` is `http.listen`, `MOMSFLOW_ROLES=ingest,capture` a list. Values stay text until their
+/// field reads them: a key of `007` is no number.
+fn with_environment(
+    mut builder: Builder,
+    env: &HashMap<String, String>,
+) -> Result<Builder, config::ConfigError> {
+    let mut ours: Map<String, String> = env
         .iter()
-        .filter(|(name, _)| name.starts_with("MOMSFLOW_"))
+        .filter(|(name, _)| name.starts_with(PREFIX))
         .filter(|(name, _)| !NOT_CONFIG.contains(&name.as_str()) && !name.starts_with(TEST_PREFIX))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    Environment::with_prefix("MOMSFLOW")
+    for list in LISTS {
+        let name = format!("{PREFIX}{}", list.to_uppercase().replace('.', "__"));
+        if let Some(value) = ours.remove(&name) {
+            let items: Vec<_> = value.split(',').map(str::to_owned).collect();
+            builder = builder.set_override(list, items)?;
+        }
+    }
+    let plain = Environment::with_prefix("MOMSFLOW")
         .prefix_separator("_")
         .separator("__")
-        .try_parsing(true)
-        .list_separator(",")
-        .with_list_parse_key("roles")
-        .with_list_parse_key("http.trusted_proxies")
-        .with_list_parse_key("ingest.redact")
-        .with_list_parse_key("kafka.brokers")
-        .source(Some(ours))
+        .source(Some(ours));
+    Ok(builder.add_source(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn loaded(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, toml).unwrap();
+        let overrides = Overrides {
+            config: Some(path),
+            ..Overrides::default()
+        };
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        load(&overrides, &env.iter().map(own).collect())
+    }
+
+    #[test]
+    fn the_environment_is_text_until_a_field_reads_it() {
+        for key in ["007", "1e3", "True", "0x10", " k", "a,b"] {
+            let config = loaded("", &[("MOMSFLOW_WRITE_KEY", key)]).unwrap();
+            assert_eq!(config.write_key.unwrap().reveal(), key);
+        }
+        let config = loaded(
+            "roles = [\"ingest\"]",
+            &[
+                ("MOMSFLOW_DATA_DIR", "007"),
+                ("MOMSFLOW_ROLES", "capture,ingest"),
+                ("MOMSFLOW_INGEST__REDACT", "0,email"),
+                ("MOMSFLOW_HTTP__TRUSTED_PROXIES", "10.0.0.1,10.1.0.0/16"),
+                ("MOMSFLOW_HTTP__MAX_CONNECTIONS", "7"),
+                ("MOMSFLOW_HTTP__MAX_BODY", "1048576"),
+                ("MOMSFLOW_EVENT_LOG__PARTITIONS", "8"),
+                ("MOMSFLOW_SHUTDOWN_DEADLINE", "3s"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.data_dir, Path::new("007"));
+        assert_eq!(config.roles, [Role::Capture, Role::Ingest]);
+        assert_eq!(config.ingest.redact, ["0", "email"]);
+        let proxies = config.http.trusted_proxies.iter().map(ToString::to_string);
+        assert!(proxies.eq(["10.0.0.1/32", "10.1.0.0/16"]));
+        assert_eq!(config.http.max_connections, 7);
+        assert_eq!(config.http.max_body.as_u64(), 1 << 20);
+        assert_eq!(config.event_log.partitions, 8);
+        assert_eq!(config.shutdown_deadline.as_secs(), 3);
+    }
+
+    #[test]
+    fn a_key_is_text_and_never_empty() {
+        for (toml, env) in [
+            ("write_key = 12345", None),
+            ("write_key = \" \"", None),
+            ("", Some(("MOMSFLOW_WRITE_KEY", ""))),
+        ] {
+            let refused = loaded(toml, env.as_slice()).unwrap_err().to_string();
+            assert!(refused.contains("  write_key: "), "{refused}");
+            assert!(!refused.contains("12345"), "{refused}");
+        }
+    }
 }

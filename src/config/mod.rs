@@ -33,7 +33,7 @@ pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
 pub use source::Source;
-pub use validate::Fault;
+pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
 #[derive(
@@ -79,8 +79,6 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// Where keys, the embedded event log and the embedded PostgreSQL live.
     pub data_dir: PathBuf,
-    /// Zone of the schedules, by its IANA name. Months and partitions are always UTC.
-    pub timezone: String,
     /// How long a shutdown may take to finish what was accepted, before it gives up and says who was late.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -105,7 +103,6 @@ impl Default for Config {
         Self {
             roles: Role::ALL.to_vec(),
             data_dir: PathBuf::from("momsflow-data"),
-            timezone: "UTC".to_owned(),
             shutdown_deadline: Duration::from_secs(30),
             write_key: None,
             http: Http::default(),

@@ -9,6 +9,7 @@ use super::Secret;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The name that its events are stored with: lower-case letters, digits, `-` and `_`.
+    #[serde(default)]
     pub name: String,
     /// The key itself; or `key_file`, or `key_env`.
     #[serde(default)]

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::{Config, Role, Source};
+use super::{Config, Role, Secret, Source};
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +27,10 @@ impl Fault {
         }
     }
 
-    /// `field` is the key or list item that was tried; the library names the place inside an item.
+    /// `field` is the key that was tried alone.
     pub(super) fn wrong_type(field: &str, error: &config::ConfigError) -> Self {
         let text = error.to_string();
-        let (reason, place) = text.split_once(" for key `").unwrap_or((&text, ""));
-        let field = match place.trim_end_matches('`').split_once("].") {
-            Some((_, inside)) => format!("{field}.{inside}"),
-            None => field.to_owned(),
-        };
+        let reason = text.split_once(" for key `").map_or(&*text, |(reason, _)| reason);
         let constraint = match reason.split_once("expected struct ") {
             Some((before, _)) => format!("{before}expected a section"),
             None => reason.to_owned(),
@@ -100,13 +96,6 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
             "roles = [\"ingest\", \"capture\"], or name a Kafka in kafka.brokers",
         ));
     }
-    if jiff::tz::TimeZone::get(&config.timezone).is_err() {
-        faults.push(Fault::new(
-            "timezone",
-            "must be an IANA time zone",
-            "timezone = \"Europe/Berlin\"",
-        ));
-    }
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() {
         faults.push(Fault::new(
             "log.level",
@@ -163,6 +152,13 @@ fn http(config: &Config, faults: &mut Vec<Fault>) {
 }
 
 fn sources(config: &Config, env: &HashMap<String, String>, faults: &mut Vec<Fault>) {
+    if config.write_key.as_ref().is_some_and(is_blank) {
+        faults.push(Fault::new(
+            "write_key",
+            "must not be empty",
+            "leave it out, and one is made and kept in the data dir",
+        ));
+    }
     let mut names = HashSet::new();
     for (index, source) in config.sources.iter().enumerate() {
         let field = |name: &str| format!("sources.{index}.{name}");
@@ -206,7 +202,7 @@ fn key_fault(source: &Source, env: &HashMap<String, String>, field: &str) -> Opt
             "key = \"…\"",
         ));
     }
-    if source.key.as_ref().is_some_and(|key| key.reveal().is_empty()) {
+    if source.key.as_ref().is_some_and(is_blank) {
         return Some(Fault::new(field, "must not be empty", "key = \"…\""));
     }
     let variable = source.key_env.as_ref()?;
@@ -220,7 +216,12 @@ fn key_fault(source: &Source, env: &HashMap<String, String>, field: &str) -> Opt
     None
 }
 
-fn is_name(name: &str) -> bool {
+fn is_blank(key: &Secret) -> bool {
+    key.reveal().trim().is_empty()
+}
+
+/// Whether a source may be named so.
+pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .bytes()

@@ -28,8 +28,12 @@ pub enum ControlError {
     NotRunning { path: PathBuf },
     #[error("momsflow serve broke off: {0}")]
     Broken(String),
+    /// It stays so, however often it is asked.
     #[error("{0}")]
     Refused(String),
+    /// It may be done later.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// Speaks to the serve of one data dir.
@@ -57,7 +61,7 @@ impl Client {
     /// Has something done.
     ///
     /// # Errors
-    /// As [`Client::get`]; [`ControlError::Refused`] with the serve's reason.
+    /// As [`Client::get`]; [`ControlError::Refused`] and [`ControlError::Unavailable`] with the serve's reason.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -128,6 +132,9 @@ impl Client {
         let status = response.status();
         let body = collect(response).await?;
         Err(match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if status == StatusCode::SERVICE_UNAVAILABLE => {
+                ControlError::Unavailable(problem.error)
+            }
             Ok(problem) => ControlError::Refused(problem.error),
             Err(_) => ControlError::Broken(format!("it answered {status}")),
         })

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::config::Role;
@@ -60,6 +61,14 @@ pub struct ImportQuery {
     pub source: String,
 }
 
+/// How the running serve takes the history of a source.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ImportTerms {
+    /// As of the configured source of that name, so that ids are the same as of what came live. A name that is
+    /// no source's is the operator's own.
+    pub trusted: bool,
+}
+
 /// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ImportReply {
@@ -84,7 +93,7 @@ pub struct ImportRejected {
 pub struct ReplayRequest {
     pub selection: Selection,
     /// JSON pointers and the values to put there.
-    pub set: Vec<(String, serde_json::Value)>,
+    pub set: Vec<(String, Box<RawValue>)>,
 }
 
 /// What became of each dead letter of a [`ReplayRequest`].

@@ -3,6 +3,7 @@
 //! HTTP over a Unix socket that only the user of the process may open. What needs the running log goes this
 //! way (status, tail, import, replay); what only needs PostgreSQL asks it directly.
 
+mod assign;
 pub mod client;
 pub mod message;
 mod replay;

@@ -1,18 +1,25 @@
 //! Mends dead letters, to be sent again with their event_id and received_at unchanged.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::assign::{Assignments, apply};
 use crate::broker::Record;
 use crate::event::wire::{self, WireRecord};
-use crate::event::{Origin, Payload, Policy, RejectedBecause, Rejection, replay, validate};
+use crate::event::{Origin, Payload, Policy, RejectedBecause, Rejection, is_within, replay, validate};
 use crate::store::dead_letters::Letter;
 
 /// Decodes a letter again, mended by `set`, and returns its log records: one, but for a batch that was kept whole.
 ///
 /// # Errors
 /// A sentence for people: what is still wrong with it.
-pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) -> Result<Vec<Record>, String> {
+pub(super) fn mend(
+    letter: &Letter,
+    set: &Assignments,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Vec<Record>, String> {
     if letter.payload_length > letter.payload.len() as i64 {
         return Err("only its head was kept, it was too long".to_owned());
     }
@@ -22,18 +29,35 @@ pub(super) fn mend(letter: &Letter, set: &[(String, Value)], policy: &Policy) ->
         "ingest" => replay(&rejection(letter, text), policy).map_err(|error| error.to_string())?,
         _ => vec![again(&text)?],
     };
-    Ok(values.into_iter().map(keyed).collect())
+    values
+        .into_iter()
+        .map(|value| keyed(value, policy, now))
+        .collect()
 }
 
-fn keyed(value: Vec<u8>) -> Record {
+fn keyed(value: Vec<u8>, policy: &Policy, now: Timestamp) -> Result<Record, String> {
     let key = match wire::decode(&value) {
-        Ok(WireRecord::Event(event)) => Bytes::copy_from_slice(event.person_key().as_bytes()),
+        Ok(WireRecord::Event(event)) => {
+            check_time(event.received_at, policy, now)?;
+            Bytes::copy_from_slice(event.person_key().as_bytes())
+        }
         _ => Bytes::new(),
     };
-    Record {
+    Ok(Record {
         key,
         value: value.into(),
+    })
+}
+
+/// Refuses what capture would refuse again by the same bounds.
+fn check_time(received_at: Timestamp, policy: &Policy, now: Timestamp) -> Result<(), String> {
+    if is_within(received_at, policy.backdate_from, now) {
+        return Ok(());
     }
+    Err(format!(
+        "its received_at {received_at} is not from {} to an hour from now",
+        policy.backdate_from
+    ))
 }
 
 fn rejection(letter: &Letter, text: String) -> Rejection {
@@ -76,40 +100,6 @@ fn again(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Puts values at JSON pointers; missing objects on the way are made.
-fn apply(text: &str, set: &[(String, Value)]) -> Result<String, String> {
-    if set.is_empty() {
-        return Ok(text.to_owned());
-    }
-    let mut document: Value = serde_json::from_str(text)
-        .map_err(|error| format!("its payload is no JSON, so that --set cannot mend it: {error}"))?;
-    for (pointer, value) in set {
-        put(&mut document, pointer, value.clone())?;
-    }
-    Ok(document.to_string())
-}
-
-fn put(document: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
-    let mut place = document;
-    for step in pointer.split('/').skip(1) {
-        let key = step.replace("~1", "/").replace("~0", "~");
-        if place.is_null() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        place = match place {
-            Value::Object(members) => members.entry(key).or_insert(Value::Null),
-            Value::Array(items) => key
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index))
-                .ok_or_else(|| format!("{pointer}: the list has no item {step}"))?,
-            _ => return Err(format!("{pointer}: {step} is inside a plain value")),
-        };
-    }
-    *place = value;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -118,18 +108,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn set_makes_what_is_missing_and_reaches_into_lists() {
-        let set = [
-            ("/userId".to_owned(), json!("u-1")),
-            ("/properties/author/name".to_owned(), json!("Ann")),
-            ("/list/1".to_owned(), json!(7)),
-            ("/a~1b".to_owned(), json!(true)),
-        ];
-        let mended = apply(r#"{"list":[1,2]}"#, &set).unwrap();
-        let expected =
-            json!({"list": [1, 7], "userId": "u-1", "properties": {"author": {"name": "Ann"}}, "a/b": true});
-        assert_eq!(serde_json::from_str::<Value>(&mended).unwrap(), expected);
-        assert!(apply(r#"{"list":[1]}"#, &[("/list/4".to_owned(), json!(1))]).is_err());
-        assert!(apply(r#"{"text":"x"}"#, &[("/text/deep".to_owned(), json!(1))]).is_err());
+    fn a_time_that_capture_refuses_is_refused_here() {
+        let config = crate::config::Ingest::default();
+        let now: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
+        let mended = |received_at: &str| {
+            let record = json!({
+                "v": 1, "event_id": "0198c7a2-5c5e-7cc0-9a2e-0123456789ab", "type": "track", "event": "E",
+                "received_at": received_at, "accepted_at": received_at, "occurred_at": received_at,
+                "user_id": "u", "source": "s", "trusted": true, "is_bot": false,
+            });
+            let payload = record.to_string().into_bytes();
+            let letter = Letter {
+                id: 1,
+                received_at: now,
+                stage: "capture".to_owned(),
+                source: None,
+                event_id: None,
+                message_id: None,
+                trusted: None,
+                origin: None,
+                scope: None,
+                payload_length: payload.len() as i64,
+                payload,
+            };
+            mend(&letter, &[], &Policy::new(&config), now)
+        };
+        mended("2026-11-24T06:30:00Z").unwrap();
+        for outside in ["1970-01-01T00:00:00Z", "2026-11-24T08:00:00Z"] {
+            let refused = mended(outside).unwrap_err();
+            assert!(refused.contains("received_at"), "{refused}");
+        }
     }
 }

@@ -11,15 +11,17 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::message::{
-    ImportQuery, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
+    ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
 use super::{replay, tail};
-use crate::broker::EventLog;
+use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
-use crate::config::Role;
+use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{Routes, Source};
 use crate::lifecycle::Health;
+use crate::roles::capture::PartitionStatus;
+use crate::roles::ingest::SubmitError;
 use crate::roles::{capture, ingest};
 use crate::store::databases::Databases;
 use crate::store::dead_letters;
@@ -39,11 +41,23 @@ pub struct Control {
     pub health: Health,
     pub log: Arc<dyn EventLog>,
     pub capture: capture::Status,
-    pub ingest: Arc<ingest::Ingest>,
+    /// Takes imports; see [`importer`].
+    pub importer: ingest::Ingest,
+    /// As configured.
+    pub sources: Vec<config::Source>,
     pub policy: Policy,
     /// Nothing until PostgreSQL has started.
     pub databases: watch::Receiver<Option<Databases>>,
     pub clock: Clock,
+}
+
+/// Ingest for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
+/// as the command makes it, and every faulty line is kept.
+pub fn importer(log: Arc<dyn EventLog>, clock: Clock, config: &Config) -> ingest::Ingest {
+    let mut config = config.clone();
+    config.ingest.max_batch = usize::MAX;
+    config.ingest.rejects_kept_per_second = u32::MAX;
+    ingest::Ingest::new(log, clock, &config)
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -55,6 +69,7 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .app_data(web::JsonConfig::default().limit(MAX_IMPORT))
             .route("/status", web::get().to(status))
             .route("/tail", web::get().to(follow))
+            .route("/import", web::get().to(import_terms))
             .route("/import", web::post().to(import))
             .route("/dead-letters/replay", web::post().to(replay_letters));
     })
@@ -63,7 +78,24 @@ pub fn routes(control: Arc<Control>) -> Routes {
 fn answer(outcome: Result<impl Serialize, String>) -> HttpResponse {
     match outcome {
         Ok(value) => HttpResponse::Ok().json(value),
-        Err(error) => HttpResponseBuilder::new(StatusCode::SERVICE_UNAVAILABLE).json(Problem { error }),
+        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error),
+    }
+}
+
+fn refuse(status: StatusCode, error: String) -> HttpResponse {
+    HttpResponseBuilder::new(status).json(Problem { error })
+}
+
+/// 503 for what may go better later, 400 for what stays as it is.
+fn status_of(error: &SubmitError) -> StatusCode {
+    match error {
+        SubmitError::Overloaded(_) | SubmitError::Log(LogError::Unavailable(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        SubmitError::Rejected { .. }
+        | SubmitError::TooManyEvents(..)
+        | SubmitError::TooMuchContext(..)
+        | SubmitError::Log(LogError::OutOfRange { .. } | LogError::Fatal(_)) => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -78,10 +110,15 @@ async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse
     }
 }
 
+async fn import_terms(control: Data<Control>, query: Query<ImportQuery>) -> HttpResponse {
+    answer(Ok(control.import_terms(&query.source)))
+}
+
 async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
+    let ImportTerms { trusted } = control.import_terms(&query.source);
     let source = Source {
         name: query.into_inner().source,
-        trusted: true,
+        trusted,
         origins: Vec::new(),
         may_backdate: true,
     };
@@ -90,8 +127,10 @@ async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) 
         shape: ingest::Shape::Import,
         client: Client::default(),
     };
-    let outcome = control.ingest.submit(&body, &submission, |_| Ok(())).await;
-    answer(outcome.map_err(|error| error.to_string()))
+    match control.importer.submit(&body, &submission, |_| Ok(())).await {
+        Ok(reply) => HttpResponse::Ok().json(reply),
+        Err(error) => refuse(status_of(&error), error.to_string()),
+    }
 }
 
 async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) -> HttpResponse {
@@ -99,6 +138,13 @@ async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) ->
 }
 
 impl Control {
+    fn import_terms(&self, source: &str) -> ImportTerms {
+        let configured = self.sources.iter().find(|known| known.name == source);
+        ImportTerms {
+            trusted: configured.is_none_or(|known| known.trusted),
+        }
+    }
+
     async fn status(&self) -> Result<Status, String> {
         let captures = self.capture.snapshot();
         let mut partitions = Vec::new();
@@ -112,7 +158,11 @@ impl Control {
                 partition,
                 earliest: range.earliest,
                 end: range.end,
-                capture: captures.get(&partition).cloned(),
+                capture: captures.get(&partition).map(|capture| PartitionStatus {
+                    // The worker's own count stands still while it is stuck.
+                    lag: (range.end - capture.next_offset).max(0),
+                    ..capture.clone()
+                }),
             });
         }
         Ok(Status {
@@ -148,8 +198,12 @@ impl Control {
             .ok_or("PostgreSQL is still starting, or no role here needs it")?
             .pool;
         let client = pool.get().await.map_err(|error| error.to_string())?;
+        // What capture refuses again comes back under a new id: only those that wait by now are meant.
+        let until = dead_letters::newest(&client)
+            .await
+            .map_err(|error| error.to_string())?;
         loop {
-            let letters = dead_letters::read(&client, &request.selection, after, REPLAY_BATCH)
+            let letters = dead_letters::read(&client, &request.selection, after, until, REPLAY_BATCH)
                 .await
                 .map_err(|error| error.to_string())?;
             let Some(last) = letters.last() else {
@@ -159,7 +213,7 @@ impl Control {
             let mut records = Vec::new();
             let mut ids = Vec::new();
             for letter in &letters {
-                match replay::mend(letter, &request.set, &self.policy) {
+                match replay::mend(letter, &request.set, &self.policy, self.clock.now()) {
                     Ok(mended) => {
                         records.extend(mended);
                         ids.push(letter.id);
@@ -167,7 +221,7 @@ impl Control {
                     Err(reason) => reply.refused.push((letter.id, reason)),
                 }
             }
-            self.ingest
+            self.importer
                 .append_again(records)
                 .await
                 .map_err(|error| error.to_string())?;

@@ -41,12 +41,14 @@ pub use ids::{event_id_for, event_id_within, new_event_id};
 pub use json::RawJson;
 pub use json_type::{JsonType, unescape};
 pub use kind::EventKind;
+pub use object::each_member;
 pub use placeholder::is_placeholder;
 pub use record::{Event, Origin, Payload, RejectedBecause, Rejection};
 pub use reject::{MAX_KEPT, batch_rejection, rejection};
 pub use replay::{ReplayError, replay};
 pub use scan::{MAX_NESTING, scan_object};
 pub use scope::{Client, Defaults, Policy, Scope};
+pub use skew::is_within;
 
 #[cfg(test)]
 mod tests;

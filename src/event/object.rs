@@ -71,7 +71,7 @@ impl Object {
 /// Shows each member of an object: its key as it stands between its quotes, and its value's JSON, which need
 /// not be storable. Holds none of them, so that memory does not grow with their number. `None` where the text
 /// is no object; some members may have been shown by then.
-pub(super) fn each_member<'a>(raw: &'a str, visit: impl FnMut(&'a str, &'a str)) -> Option<()> {
+pub fn each_member<'a>(raw: &'a str, visit: impl FnMut(&'a str, &'a str)) -> Option<()> {
     struct Members<F>(F);
 
     impl<'de, F: FnMut(&'de str, &'de str)> Visitor<'de> for Members<F> {

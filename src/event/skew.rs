@@ -34,7 +34,7 @@ pub(super) fn occurred_at(
 }
 
 /// Whether a time lies in `[earliest, now + 1 h]`.
-pub(super) fn is_within(at: Timestamp, earliest: Timestamp, now: Timestamp) -> bool {
+pub fn is_within(at: Timestamp, earliest: Timestamp, now: Timestamp) -> bool {
     let latest = now.saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
     (earliest..=latest).contains(&at)
 }

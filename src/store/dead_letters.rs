@@ -151,15 +151,31 @@ fn letter(row: &Row) -> Letter {
     }
 }
 
-/// Reads up to `limit` waiting dead letters of a selection with an id above `after`, oldest first.
+/// The id of the newest dead letter; 0 where there is none.
+pub async fn newest(client: &Client) -> Result<i64, tokio_postgres::Error> {
+    let row = client
+        .query_one(include_str!("sql/newest_dead_letter.sql"), &[])
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Reads up to `limit` waiting dead letters of a selection with an id above `after` and up to `until`, oldest
+/// first.
 pub async fn read(
     client: &Client,
     selection: &Selection,
     after: i64,
+    until: i64,
     limit: i64,
 ) -> Result<Vec<Letter>, tokio_postgres::Error> {
-    let parameters: [&(dyn ToSql + Sync); 5] =
-        [&selection.ids, &selection.code, &selection.source, &after, &limit];
+    let parameters: [&(dyn ToSql + Sync); 6] = [
+        &selection.ids,
+        &selection.code,
+        &selection.source,
+        &after,
+        &limit,
+        &until,
+    ];
     let rows = client
         .query(include_str!("sql/read_dead_letters.sql"), &parameters)
         .await?;

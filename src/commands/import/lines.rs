@@ -1,18 +1,20 @@
 //! The lines of an import file as pieces of a Segment batch.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::WrongUse;
+use super::defaults::Defaults;
 use crate::cli::ImportFormat;
-use crate::event::EventKind;
 
-/// The longest line that is read; what is longer than an event may be is refused by serve, with a reason.
-const MAX_LINE: usize = 8 * 1024 * 1024;
+/// The longest line that is read, which is more than any event may have. Of a longer one serve gets the head, to
+/// refuse and keep.
+const MAX_LINE: u64 = 2 * 1024 * 1024;
 /// CSV columns that are fields of the event; all others are properties.
 const FIELDS: [&str; 9] = [
     "type",
@@ -26,21 +28,38 @@ const FIELDS: [&str; 9] = [
     "timestamp",
 ];
 
-/// What lines get that do not say it themselves.
-#[derive(Clone, Debug)]
-pub(super) struct Defaults {
-    pub(super) kind: EventKind,
-    pub(super) event: Option<String>,
-    /// Names the file in the ids of its events.
-    pub(super) file_id: String,
-}
-
 /// Some lines as the body of a batch.
 pub(super) struct Piece {
     pub(super) body: String,
-    /// The line number of each event.
-    pub(super) numbers: Vec<u64>,
+    /// Where each event stood, and what is wrong with its line.
+    pub(super) places: Vec<(u64, Option<String>)>,
     pub(super) last_line: u64,
+}
+
+/// A line of the file. Empty ones are no events.
+#[derive(Debug, PartialEq)]
+pub(super) struct Line {
+    /// The event's JSON text, or a string for serve to refuse.
+    pub(super) event: String,
+    /// Why it is only a string.
+    pub(super) fault: Option<String>,
+}
+
+impl Line {
+    fn event(event: String) -> Self {
+        Self { event, fault: None }
+    }
+
+    fn broken(text: &[u8], fault: String) -> Self {
+        Self {
+            event: Value::from(String::from_utf8_lossy(text)).to_string(),
+            fault: Some(fault),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.event.is_empty()
+    }
 }
 
 /// An import file, read line by line.
@@ -93,6 +112,11 @@ impl Lines {
         })
     }
 
+    /// The number of the line that was read last.
+    pub(super) fn number(&self) -> u64 {
+        self.line
+    }
+
     /// How much of the file was read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
@@ -107,87 +131,86 @@ impl Lines {
     /// The next events of the file, or `None` at its end. Empty lines are no events.
     pub(super) fn next_piece(&mut self, events: usize, bytes: usize) -> anyhow::Result<Option<Piece>> {
         let mut body = String::from("{\"batch\":[");
-        let mut numbers = Vec::new();
-        while numbers.len() < events && body.len() < bytes {
+        let mut places = Vec::new();
+        while places.len() < events && body.len() < bytes {
             let Some(line) = self.next_line()? else { break };
             if line.is_empty() {
                 continue;
             }
-            if !numbers.is_empty() {
+            if !places.is_empty() {
                 body.push(',');
             }
-            body.push_str(&line);
-            numbers.push(self.line);
+            body.push_str(&line.event);
+            places.push((self.line, line.fault));
         }
         body.push_str("]}");
-        Ok((!numbers.is_empty()).then_some(Piece {
+        Ok((!places.is_empty()).then_some(Piece {
             body,
-            numbers,
+            places,
             last_line: self.line,
         }))
     }
 
-    /// The next line as JSON text; empty for an empty line.
-    pub(super) fn next_line(&mut self) -> anyhow::Result<Option<String>> {
-        let event = match &mut self.reader {
+    /// The next line, or `None` at the end.
+    pub(super) fn next_line(&mut self) -> anyhow::Result<Option<Line>> {
+        let line = match &mut self.reader {
             Reader::Jsonl(reader) => {
-                let mut line = Vec::new();
-                let read =
-                    std::io::Read::take(&mut *reader, MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
-                if read > MAX_LINE {
-                    bail!(
-                        "line {} is longer than {MAX_LINE} bytes: is this a JSONL file?",
-                        self.line + 1
-                    );
-                }
-                if read == 0 {
+                let (text, length) = read_line(reader)?;
+                if length == 0 {
                     return Ok(None);
                 }
-                self.bytes += read as u64;
-                parse_line(&line)
+                self.bytes += length;
+                from_json(&text, length)
             }
             Reader::Csv { reader, headers } => {
-                let mut record = csv::StringRecord::new();
-                if !reader.read_record(&mut record)? {
+                let mut record = csv::ByteRecord::new();
+                if !reader.read_byte_record(&mut record)? {
                     return Ok(None);
                 }
                 self.bytes = reader.position().byte();
-                Some(from_csv(headers, &record))
+                match csv::StringRecord::from_byte_record(record) {
+                    Ok(record) => Line::event(from_csv(headers, &record).to_string()),
+                    Err(error) => {
+                        let fault = format!("the line is no UTF-8: {error}");
+                        Line::broken(error.into_byte_record().as_slice(), fault)
+                    }
+                }
             }
         };
         self.line += 1;
-        Ok(Some(event.map_or_else(String::new, |event| self.complete(event))))
-    }
-
-    /// Adds what a line does not say itself; a line that is no JSON object goes as a string, for serve to refuse.
-    fn complete(&self, event: Value) -> String {
-        let Value::Object(mut members) = event else {
-            return event.to_string();
+        let line = match line.fault {
+            None if !line.is_empty() => Line::event(self.defaults.complete(self.line, line.event)),
+            _ => line,
         };
-        let missing = |members: &Map<String, Value>, key: &str| members.get(key).is_none_or(Value::is_null);
-        if missing(&members, "messageId") {
-            let id = format!("{}:{}", self.defaults.file_id, self.line);
-            members.insert("messageId".to_owned(), Value::from(id));
-        }
-        if missing(&members, "type") {
-            members.insert("type".to_owned(), Value::from(self.defaults.kind.as_str()));
-        }
-        if let Some(event) = &self.defaults.event
-            && missing(&members, "event")
-        {
-            members.insert("event".to_owned(), Value::from(event.as_str()));
-        }
-        Value::Object(members).to_string()
+        Ok(Some(line))
     }
 }
 
-fn parse_line(line: &[u8]) -> Option<Value> {
-    let line = line.trim_ascii();
-    if line.is_empty() {
-        return None;
+/// Reads up to [`MAX_LINE`] of a line and passes over the rest; gives the length of the whole as well.
+fn read_line(reader: &mut BufReader<File>) -> io::Result<(Vec<u8>, u64)> {
+    let mut line = Vec::new();
+    let mut length = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? as u64;
+    if length == MAX_LINE && !line.ends_with(b"\n") {
+        length += reader.skip_until(b'\n')? as u64;
     }
-    let text = String::from_utf8_lossy(line);
-    Some(serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.as_ref())))
+    Ok((line, length))
+}
+
+fn from_json(line: &[u8], length: u64) -> Line {
+    // Some editors put a byte order mark before the first line.
+    let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
+    if length > line.len() as u64 {
+        return Line::broken(text, format!("the line has {length} bytes, its head is kept"));
+    }
+    match std::str::from_utf8(text) {
+        // Read for its grammar only: numbers of any length and whatever else serve may refuse stay as they are.
+        Ok(text) => match serde_json::from_str::<&RawValue>(text) {
+            Ok(_) => Line::event(text.to_owned()),
+            Err(_) if text.is_empty() => Line::event(String::new()),
+            Err(error) => Line::broken(text.as_bytes(), format!("the line is no JSON: {error}")),
+        },
+        Err(error) => Line::broken(text, format!("the line is no UTF-8: {error}")),
+    }
 }
 
 fn from_csv(headers: &csv::StringRecord, record: &csv::StringRecord) -> Value {
@@ -228,11 +251,12 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::event::EventKind;
 
-    fn lines(name: &str, text: &str) -> Vec<Value> {
+    fn piece(name: &str, text: &[u8]) -> Piece {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        File::create(&path).unwrap().write_all(text).unwrap();
         let defaults = Defaults {
             kind: EventKind::Track,
             event: Some("Order Completed".to_owned()),
@@ -240,36 +264,85 @@ mod tests {
         };
         let format = format_of(&path, None).unwrap();
         let mut lines = Lines::open(&path, format, defaults).unwrap();
-        let piece = lines.next_piece(100, 10_000).unwrap().unwrap();
+        lines.next_piece(100, 10_000).unwrap().unwrap()
+    }
+
+    fn events(piece: &Piece) -> Vec<Value> {
         let mut body: Value = serde_json::from_str(&piece.body).unwrap();
         body["batch"].take().as_array().unwrap().clone()
     }
 
     #[test]
     fn csv_columns_are_fields_or_typed_properties() {
-        let events = lines(
+        let piece = piece(
             "a.csv",
-            "userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\n",
+            b"userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\nA\xff,,,,\n",
         );
         assert_eq!(
-            events[0],
+            events(&piece)[0],
             serde_json::json!({
-                "userId": "00042", "timestamp": "1997-01-01T00:00:00Z", "messageId": "f:1", "type": "track",
+                "userId": "00042", "timestamp": "1997-01-01T00:00:00Z", "messageId": "f:1:82d73ae0", "type": "track",
                 "event": "Order Completed", "properties": {"units": 3, "total": 29.5, "zip": "01234"},
             })
         );
+        assert!(events(&piece)[1].is_string());
+        assert!(piece.places[1].1.as_ref().unwrap().contains("no UTF-8"));
     }
 
     #[test]
     fn jsonl_keeps_what_it_says_and_broken_lines_reach_serve() {
-        let events = lines(
-            "a.jsonl",
-            "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n",
-        );
+        let text =
+            "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n{\"messageId\":\"\"}\n{}\n";
+        let piece = piece("a.jsonl", format!("\u{feff}{text}").as_bytes());
+        let events = events(&piece);
         assert_eq!(
             events[0],
             serde_json::json!({"type": "page", "messageId": "m", "event": "x"})
         );
         assert_eq!(events[1], "{broken");
+        assert!(piece.places[1].1.as_ref().unwrap().contains("no JSON"));
+        assert_eq!(piece.places[2], (4, None));
+        for (event, id) in [(&events[2], "f:4:82d73ae0"), (&events[3], "f:5:82d73ae0")] {
+            assert_eq!(
+                *event,
+                serde_json::json!({"messageId": id, "type": "track", "event": "Order Completed"})
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_stays_byte_for_byte() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for properties in [
+            r#"{ "id": 12345678901234567890123, "price": 1.50 }"#,
+            r#"{"huge":1e400}"#,
+            r#"{"half":"\ud800"}"#,
+            deep.as_str(),
+        ] {
+            let line = format!("{{\"userId\":\"u\", \"properties\":{properties}");
+            let piece = piece("a.jsonl", format!("{line}}}\n").as_bytes());
+            assert!(piece.body.contains(&format!("[{line},")), "{}", piece.body);
+            assert_eq!(piece.places, [(1, None)]);
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_all_bounds_is_one_fault_and_no_end() {
+        let long = "x".repeat(MAX_LINE as usize + 10);
+        let text = format!("{{\"text\":\"{long}\"}}\n{{\"event\":\"next\"}}\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        std::fs::write(&path, &text).unwrap();
+        let defaults = Defaults {
+            kind: EventKind::Track,
+            event: None,
+            file_id: "f".to_owned(),
+        };
+        let mut lines = Lines::open(&path, ImportFormat::Jsonl, defaults).unwrap();
+        let long = lines.next_line().unwrap().unwrap();
+        assert!(long.fault.unwrap().contains("bytes") && long.event.starts_with("\"{"));
+        assert!(lines.next_line().unwrap().unwrap().event.contains("next"));
+        assert_eq!(lines.next_line().unwrap(), None);
+        assert_eq!(lines.bytes(), text.len() as u64);
     }
 }

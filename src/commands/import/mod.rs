@@ -3,9 +3,11 @@
 //! A line without a messageId gets one made of the file's hash and its number, so that a line that is sent twice
 //! is stored once. How far a file came is kept in the data dir.
 
+mod defaults;
 mod lines;
 mod progress;
 mod verify;
+mod waiting;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,14 +16,18 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use self::lines::{Defaults, Lines, format_of};
+use self::defaults::Defaults;
+use self::lines::{Lines, format_of};
 use self::progress::Progress;
+use self::verify::Counted;
+use self::waiting::Waiting;
+use super::databases::open_events;
 use super::output::{self, printable};
 use super::{PROBLEM, WrongUse};
 use crate::cli::Import;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, is_name};
 use crate::control::client::{Client as Control, ControlError};
-use crate::control::message::{ImportReply, Status};
+use crate::control::message::{ImportReply, ImportTerms, Status};
 use crate::event::EventKind;
 use crate::retry::Backoff;
 
@@ -39,43 +45,57 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
             arguments.kind
         ))
     })?;
+    let source = arguments.source.as_str();
+    if !is_name(source) {
+        return Err(WrongUse(format!(
+            "--source {source}: a name has 1 to 64 lower-case letters, digits, `-` and `_`"
+        ))
+        .into());
+    }
     let control = Control::new(&config.data_dir);
-    let _: Status = control.get("/status").await?;
-    let mut progress = Progress::open(&config.data_dir, &arguments.file, arguments.restart)?;
+    let terms: ImportTerms = control.get(&format!("/import?source={source}")).await?;
+    let mut progress = Progress::open(&config.data_dir, &arguments)?;
     let defaults = Defaults {
         kind,
         event: arguments.event.clone(),
         file_id: progress.file_id.clone(),
     };
-    let mut lines = Lines::open(&arguments.file, format, defaults)?;
+    let open = || Lines::open(&arguments.file, format, defaults.clone());
     let bar = bar(std::fs::metadata(&arguments.file)?.len());
+    send_all(&control, source, open()?, &mut progress, &bar).await?;
+    bar.finish_and_clear();
+    settle(&control, &bar).await?;
+    let client = open_events(&config).await?;
+    let counted = verify::count(&client, open()?, &progress, source, terms.trusted).await?;
+    report(&progress, counted, &arguments)
+}
+
+/// Sends what is left of a file.
+async fn send_all(
+    control: &Control,
+    source: &str,
+    mut lines: Lines,
+    progress: &mut Progress,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
     lines.skip(progress.lines)?;
     while let Some(piece) = lines.next_piece(PIECE_EVENTS, PIECE_BYTES)? {
-        let reply = send(&control, &arguments.source, &piece.body, &bar).await?;
+        let reply = send(control, source, &piece.body, bar).await?;
         for rejected in &reply.rejected {
-            progress.rejected += 1;
-            progress.lost += u64::from(!rejected.kept);
+            let (line, fault) = piece.places.get(rejected.index).cloned().unwrap_or_default();
+            progress.reject(line, rejected.kept);
             if progress.rejected <= SHOWN_FAULTS {
-                let line = piece.numbers.get(rejected.index).copied().unwrap_or_default();
+                let detail = fault.as_deref().unwrap_or(&rejected.detail);
                 let place = printable(&format!("{} {}", rejected.code, rejected.pointer));
-                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(&rejected.detail)));
+                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(detail)));
             }
         }
         progress.accepted += reply.accepted as u64;
-        progress.lines = piece.last_line;
-        progress.save()?;
+        progress.save(piece.last_line)?;
         bar.set_position(lines.bytes());
         bar.set_message(format!("{} events", progress.accepted));
     }
-    bar.finish_and_clear();
-    settle(&control).await?;
-    let defaults = Defaults {
-        kind,
-        event: arguments.event,
-        file_id: progress.file_id.clone(),
-    };
-    let stored = verify::count_stored(&config, &arguments.file, format, defaults, &arguments.source).await?;
-    report(&progress, stored, arguments.output.json)
+    Ok(())
 }
 
 fn bar(bytes: u64) -> ProgressBar {
@@ -90,12 +110,13 @@ fn bar(bytes: u64) -> ProgressBar {
 /// Sends a piece for as long as the serve takes no more for now.
 async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) -> anyhow::Result<ImportReply> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    let mut waiting = Waiting::default();
     let path = format!("/import?source={source}");
     loop {
         match control.post_text(&path, body.as_bytes().to_vec()).await {
             Ok(reply) => return Ok(reply),
-            Err(ControlError::Refused(reason)) => {
-                bar.set_message(format!("waits: {reason}"));
+            Err(ControlError::Unavailable(reason)) => {
+                waiting.tell(bar, &reason);
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             Err(error) => {
@@ -107,7 +128,8 @@ async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) ->
 }
 
 /// Waits until capture has stored everything that the log holds by now.
-async fn settle(control: &Control) -> anyhow::Result<()> {
+async fn settle(control: &Control, bar: &ProgressBar) -> anyhow::Result<()> {
+    let mut waiting = Waiting::default();
     let target: Status = control.get("/status").await?;
     let captures_here = target.roles.contains(&Role::Capture);
     loop {
@@ -127,18 +149,21 @@ async fn settle(control: &Control) -> anyhow::Result<()> {
             return Ok(());
         }
         if let Some((part, reason)) = status.faults.iter().next() {
-            eprintln!("waiting: {part}: {reason}");
+            waiting.tell(bar, &format!("{part}: {reason}"));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
-fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<ExitCode> {
+fn report(progress: &Progress, counted: Counted, arguments: &Import) -> anyhow::Result<ExitCode> {
     let lines = progress.accepted + progress.rejected;
-    if as_json {
+    let Counted { different, stored } = counted;
+    let missing = different.saturating_sub(stored);
+    if arguments.output.json {
         output::json(&json!({
             "lines": lines,
             "accepted": progress.accepted,
+            "different": different,
             "stored": stored,
             "rejected": progress.rejected,
             "rejected_but_not_kept": progress.lost,
@@ -148,11 +173,25 @@ fn report(progress: &Progress, stored: u64, as_json: bool) -> anyhow::Result<Exi
             "{lines} lines: {} accepted, {} rejected; {stored} different events are stored",
             progress.accepted, progress.rejected
         ))?;
-        if progress.rejected > 0 {
-            output::line("hint: momsflow dead-letters list --source import")?;
+        if missing > 0 {
+            output::line(&format!(
+                "PROBLEM: {missing} of {different} different events that were accepted are not stored"
+            ))?;
+        }
+        if progress.lost > 0 {
+            output::line(&format!(
+                "PROBLEM: {} of those rejected were not kept as dead letters",
+                progress.lost
+            ))?;
+        }
+        if progress.rejected + missing > 0 {
+            output::line(&format!(
+                "\nhint: momsflow dead-letters list --source {}",
+                arguments.source
+            ))?;
         }
     }
-    Ok(if progress.rejected == 0 {
+    Ok(if progress.rejected + missing == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(PROBLEM)

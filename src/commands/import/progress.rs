@@ -1,12 +1,14 @@
-use std::fs::File;
-use std::io;
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::private::{hex, write_whole};
+use crate::cli::Import;
+use crate::private::{hex, make_private, write_whole};
 
 /// How far an import came; kept beside the data, so that a repeated command goes on.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -21,36 +23,77 @@ pub(super) struct Progress {
     pub(super) lost: u64,
     #[serde(skip)]
     path: PathBuf,
+    /// The numbers of the rejected lines.
+    #[serde(skip)]
+    rejected_lines: HashSet<u64>,
+    /// Those of them that are not in the file yet.
+    #[serde(skip)]
+    unsaved: Vec<u64>,
 }
 
 impl Progress {
-    /// Finds how far a file came, or begins anew.
-    pub(super) fn open(data_dir: &Path, file: &Path, restart: bool) -> anyhow::Result<Self> {
+    /// Finds how far a file came with these flags, or begins anew. Other flags make other events of the same file.
+    pub(super) fn open(data_dir: &Path, arguments: &Import) -> anyhow::Result<Self> {
+        let file = &arguments.file;
         let file_id = hash(file).with_context(|| format!("cannot read {}", file.display()))?;
         let folder = data_dir.join("imports");
-        std::fs::create_dir_all(&folder)?;
-        let path = folder.join(format!("{file_id}.json"));
-        let known: Option<Self> = std::fs::read(&path)
+        make_private(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(format!("{}.json", run_id(&file_id, arguments)));
+        let known: Option<Self> = fs::read(&path)
             .ok()
-            .filter(|_| !restart)
+            .filter(|_| !arguments.restart)
             .and_then(|text| serde_json::from_slice(&text).ok());
-        let progress = known.unwrap_or_default();
+        let mut progress = Self {
+            file_id,
+            path,
+            ..known.unwrap_or_default()
+        };
         if progress.lines > 0 {
+            progress.rejected_lines = progress.read_rejected()?;
             eprintln!(
                 "going on after line {}, where an earlier run of this file came to",
                 progress.lines
             );
+        } else {
+            File::create(progress.rejected_path())?;
         }
-        Ok(Self {
-            file_id,
-            path,
-            ..progress
-        })
+        Ok(progress)
     }
 
-    /// Keeps it: a kill leaves the old or the new.
-    pub(super) fn save(&self) -> anyhow::Result<()> {
+    /// Notes that a line was rejected; kept by the next [`Progress::save`].
+    pub(super) fn reject(&mut self, line: u64, is_kept: bool) {
+        self.rejected += 1;
+        self.lost += u64::from(!is_kept);
+        self.rejected_lines.insert(line);
+        self.unsaved.push(line);
+    }
+
+    /// Whether serve rejected a line.
+    pub(super) fn is_rejected(&self, line: u64) -> bool {
+        self.rejected_lines.contains(&line)
+    }
+
+    /// Keeps that all lines up to one are done: a kill leaves the old or the new.
+    pub(super) fn save(&mut self, last_line: u64) -> anyhow::Result<()> {
+        if !self.unsaved.is_empty() {
+            let text: String = self.unsaved.drain(..).map(|line| format!("{line}\n")).collect();
+            // Before the count: lines beyond it are left out when this is read.
+            let mut file = OpenOptions::new().append(true).open(self.rejected_path())?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+        }
+        self.lines = last_line;
         Ok(write_whole(&self.path, &serde_json::to_string(self)?)?)
+    }
+
+    fn rejected_path(&self) -> PathBuf {
+        self.path.with_extension("rejected")
+    }
+
+    fn read_rejected(&self) -> anyhow::Result<HashSet<u64>> {
+        let text = fs::read_to_string(self.rejected_path()).context("cannot read the rejected lines")?;
+        let lines = text.lines().filter_map(|line| line.parse().ok());
+        Ok(lines.filter(|line| *line <= self.lines).collect())
     }
 }
 
@@ -58,4 +101,60 @@ fn hash(file: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(file)?, &mut hasher)?;
     Ok(hex(&hasher.finalize()[..12]))
+}
+
+/// Names what these flags make of a file.
+fn run_id(file_id: &str, arguments: &Import) -> String {
+    let flags = (
+        file_id,
+        &arguments.source,
+        &arguments.kind,
+        &arguments.event,
+        arguments.format.map(|format| format!("{format:?}")),
+    );
+    hex(&Sha256::digest(format!("{flags:?}"))[..12])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cli::Json;
+
+    fn import(file: &Path) -> Import {
+        Import {
+            file: file.to_owned(),
+            format: None,
+            source: "import".to_owned(),
+            kind: "track".to_owned(),
+            event: None,
+            restart: false,
+            output: Json { json: false },
+        }
+    }
+
+    #[test]
+    fn progress_belongs_to_a_file_and_its_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jsonl");
+        fs::write(&file, "{}").unwrap();
+        let open = |arguments: &Import| Progress::open(folder.path(), arguments).unwrap();
+        let same = import(&file);
+        let mut progress = open(&same);
+        progress.reject(3, true);
+        progress.save(5).unwrap();
+        progress.reject(7, false);
+        let again = open(&same);
+        assert_eq!((again.lines, again.rejected, again.lost), (5, 1, 0));
+        assert!(again.is_rejected(3) && !again.is_rejected(7));
+        let (mut source, mut event, mut kind, mut restart) =
+            (import(&file), import(&file), import(&file), same);
+        source.source = "other".to_owned();
+        event.event = Some("E".to_owned());
+        kind.kind = "page".to_owned();
+        restart.restart = true;
+        for other in [source, event, kind, restart] {
+            assert_eq!(open(&other).lines, 0, "{other:?}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub struct PartitionStatus {
     pub stored: i64,
     pub last_commit_at: Option<Timestamp>,
     pub last_error: Option<String>,
+    pub last_error_at: Option<Timestamp>,
 }
 
 /// The partitions' statuses; clones share them.

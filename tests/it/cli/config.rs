@@ -7,7 +7,6 @@ use super::{alone, in_folder};
 /// Something wrong in every section.
 const BAD: &str = r#"
 roles = []
-timezone = "Mars/Olympus"
 tipo = 1
 
 [http]

@@ -128,3 +128,37 @@ async fn an_unknown_letter_is_a_problem() {
         ran.stderr
     );
 }
+
+/// The trigger is a capture that refuses at once whatever is replayed.
+#[tokio::test]
+async fn a_replay_ends_where_letters_come_back() {
+    let serve = shared().await;
+    serve
+        .sql()
+        .await
+        .batch_execute(
+            "CREATE FUNCTION come_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO dead_letters (received_at, recorded_at, stage, code, detail, source, scope, payload,
+                     payload_length, payload_sha256, log_id, log_partition, log_offset)
+                 VALUES (NEW.received_at, now(), NEW.stage, NEW.code, NEW.detail, NEW.source, NEW.scope, NEW.payload,
+                     NEW.payload_length, NEW.payload_sha256, NEW.log_id, 0, -1 - NEW.id);
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER come_back AFTER UPDATE OF replayed_at ON dead_letters
+                 FOR EACH ROW WHEN (NEW.source = 'boomerang') EXECUTE FUNCTION come_back();
+             WITH letter AS (SELECT '{\"type\": \"track\", \"event\": \"Back\", \"userId\": \"u\"}'::bytea AS payload)
+             INSERT INTO dead_letters (received_at, recorded_at, stage, code, detail, source, scope, payload,
+                 payload_length, payload_sha256, log_id, log_partition, log_offset)
+             SELECT now(), now(), 'ingest', 'c', 'd', 'boomerang', '{}', payload, length(payload), '', logs.id, 0, -1
+             FROM letter, logs LIMIT 1",
+        )
+        .await
+        .unwrap();
+    let reply = serve
+        .cli(&["dead-letters", "replay", "--source", "boomerang", "--json"])
+        .await
+        .json();
+    assert_eq!(reply["replayed"].as_array().unwrap().len(), 1, "{reply}");
+    let waiting = listed(serve, &["--source", "boomerang"]).await;
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+}

@@ -87,6 +87,10 @@ async fn wrong_use_is_exit_code_2_with_a_way_out() {
             &["import", "history.csv", "--type", "click"],
             "one of track, identify, page",
         ),
+        (
+            &["import", "history.csv", "--source", "a b"],
+            "--source a b: a name has",
+        ),
         (&["connect", "excel"], "[possible values: grafana, metabase]"),
         (&[], "Usage: momsflow"),
     ] {

@@ -1,8 +1,10 @@
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use momsflow::control::client::ControlError;
 use serde_json::{Value, json};
 
 use super::super::serve::{Serve, run, until};
@@ -94,13 +96,21 @@ async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
     );
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let expected = json!({
-        "lines": LINES, "accepted": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
+        "lines": LINES, "accepted": good, "different": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
     });
     assert_eq!(report, expected);
     let stored = "SELECT count(*) || ' ' || count(DISTINCT properties->'line') || ' ' || bool_and(
                       received_at = occurred_at AND date_part('year', received_at) = 2025 AND source = 'import')
                   FROM events";
     assert_eq!(serve.value(stored).await, format!("{good} {good} true"));
+
+    for folder in ["event-log", "imports"] {
+        let mode = fs::metadata(serve.data_dir().join(folder))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700, "{folder} holds events");
+    }
 
     // Again, from the end and from the beginning: nothing is added.
     for more in [&["import", path][..], &["import", path, "--restart"]] {
@@ -206,7 +216,14 @@ async fn a_terminal_shows_progress() {
         "{shown:?}"
     );
     let again = serve
-        .cli(&["import", path.to_str().unwrap(), "--source", "progress"])
+        .cli(&[
+            "import",
+            path.to_str().unwrap(),
+            "--source",
+            "progress",
+            "--event",
+            "Progressed",
+        ])
         .await;
     assert!(!again.expect(0).contains('%'));
 }
@@ -217,4 +234,132 @@ async fn a_missing_file_is_a_problem() {
     let ran = serve.cli(&["import", "nowhere.jsonl"]).await;
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("cannot read nowhere.jsonl"), "{}", ran.stderr);
+}
+
+/// What bounds the requests of clients bounds no file of the operator's, and no faulty line of it goes unkept.
+#[tokio::test]
+async fn limits_for_clients_do_not_hold_a_file_up() {
+    let serve = Serve::start("[ingest]\nmax_batch = 100\nrejects_kept_per_second = 1\n").await;
+    let mut text = String::new();
+    for line in 0..300 {
+        let person = if line % 5 == 0 { "groupId" } else { "userId" };
+        writeln!(
+            text,
+            "{}",
+            json!({"event": "E", person: "p", "timestamp": "2025-03-01T00:00:00Z"})
+        )
+        .unwrap();
+    }
+    let path = file(&serve, "many.jsonl", &text);
+    let ran = serve.cli(&["import", path.to_str().unwrap(), "--json"]).await;
+    let report: Value = serde_json::from_str(&ran.expect(1)).unwrap();
+    assert_eq!(
+        (&report["accepted"], &report["rejected"]),
+        (&json!(240), &json!(60)),
+        "{report}"
+    );
+    assert_eq!(report["rejected_but_not_kept"], 0, "{report}");
+    assert_eq!(serve.value("SELECT count(*) FROM dead_letters").await, "60");
+
+    // What stays wrong is not tried again.
+    let control = momsflow::control::client::Client::new(serve.data_dir());
+    let refused = control
+        .post_text::<Value>("/import?source=import", b"no batch".to_vec())
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ControlError::Refused(_)), "{refused:?}");
+}
+
+/// What serve accepted and capture refuses is a gap that the end of the import names.
+#[tokio::test]
+async fn events_that_are_not_stored_are_a_problem() {
+    let serve = Serve::start("").await;
+    serve
+        .sql()
+        .await
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.event = 'Poison' THEN RAISE EXCEPTION 'refused' USING ERRCODE = '22003'; END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    let lines = ["Good", "Poison", "Good"]
+        .map(|event| json!({"event": event, "userId": "u", "timestamp": "2025-03-01T00:00:00Z"}).to_string());
+    let path = file(&serve, "gap.jsonl", &lines.join("\n"));
+    let ran = serve.cli(&["import", path.to_str().unwrap()]).await;
+    let said = ran.expect(1);
+    for says in [
+        "3 lines: 3 accepted, 0 rejected; 2 different events are stored",
+        "PROBLEM: 1 of 3 different events",
+        "hint: momsflow dead-letters list --source import",
+    ] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    let letters = serve
+        .cli(&["dead-letters", "list", "--source", "import"])
+        .await
+        .expect(0);
+    assert!(letters.contains("refused"), "{letters}");
+}
+
+/// A file with other flags makes other events, which are sent and stored.
+#[tokio::test]
+async fn other_flags_do_not_go_on_where_the_first_came_to() {
+    let serve = super::shared().await;
+    let path = file(
+        serve,
+        "flags.jsonl",
+        r#"{"userId": "u-flags", "timestamp": "2025-03-01T00:00:00Z"}"#,
+    );
+    let path = path.to_str().unwrap();
+    for flags in [
+        &["--event", "Flags One", "--source", "flags"][..],
+        &["--event", "Flags Two", "--source", "flags"],
+        &["--event", "Flags Two", "--source", "flags-b"],
+        &["--type", "identify", "--source", "flags"],
+        &["--type", "identify", "--source", "flags"],
+    ] {
+        let ran = serve.cli(&[&["import", path][..], flags].concat()).await;
+        let said = ran.expect(0);
+        assert!(
+            said.contains("1 different events are stored"),
+            "{flags:?}: {said}"
+        );
+    }
+    let stored = "SELECT string_agg(concat_ws(' ', source, type, event), ', ' ORDER BY source, type, event)
+                  FROM events WHERE user_id = 'u-flags'";
+    assert_eq!(
+        serve.value(stored).await,
+        "flags identify, flags track Flags One, flags track Flags Two, flags-b track Flags Two"
+    );
+}
+
+/// What came live from a source is found again in its history, whether the source is trusted or not.
+#[tokio::test]
+async fn a_copy_of_what_came_live_is_not_stored_again() {
+    let serve = super::shared().await;
+    for (source, id) in [
+        ("letters", "0198c7a2-5c5e-7cc0-9a2e-000000000001"),
+        ("website", "0198c7a2-5c5e-7cc0-9a2e-000000000002"),
+        ("website", "no-uuid"),
+    ] {
+        let mut event = json!({"type": "track", "event": "Copied", "userId": "u-copied", "messageId": id});
+        let (status, answer) = serve.post_as(&format!("{source}-key"), "/v1/track", &event).await;
+        assert_eq!(status.as_u16(), 200, "{answer}");
+        event["timestamp"] = json!("2025-03-01T00:00:00Z");
+        let path = file(serve, &format!("copied-{id}.jsonl"), &event.to_string());
+        let ran = serve
+            .cli(&["import", path.to_str().unwrap(), "--source", source])
+            .await;
+        let said = ran.expect(0);
+        assert!(
+            said.contains("1 accepted, 0 rejected; 1 different events are stored"),
+            "{said}"
+        );
+    }
+    let stored = "SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events WHERE event = 'Copied'";
+    assert_eq!(serve.value(stored).await, "3 3");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::serve::{PATIENCE, until};
+use super::super::serve::{PATIENCE, run, until};
 use super::super::support::connect;
 use super::shared;
 
@@ -160,6 +160,9 @@ async fn psql_passes_arguments_and_exit_codes_through() {
         .await
         .expect(0);
     assert_eq!(views.trim(), "momsflow_views|momsflow");
+    let mut off_path = serve.command(&["psql", "--", "-At", "-c", query]);
+    off_path.env("PATH", "/nonexistent");
+    assert_eq!(run(off_path).await.expect(0), events, "the server's own psql");
     let broken = serve.cli(&["psql", "--", "-c", "select broken"]).await;
     assert_eq!(broken.code, Some(1));
     assert!(

@@ -206,6 +206,7 @@ impl Worker {
             status.state = state;
             if let Some(reason) = reason {
                 status.last_error = Some(reason.clone());
+                status.last_error_at = Some(self.capture.clock.now());
             }
         });
     }
