@@ -22,7 +22,7 @@ pub struct Capture {
 impl Default for Capture {
     fn default() -> Self {
         Self {
-            max_batch: ByteSize::mib(4),
+            max_batch: ByteSize::mib(2),
             months_ahead: 3,
             lease: Duration::from_secs(10),
         }
