@@ -28,7 +28,7 @@ pub struct Global {
     /// Config file (TOML); without one every default applies.
     #[arg(long, global = true, env = "MOMSFLOW_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder for keys, the event log and the embedded PostgreSQL [default: momsflow-data].
+    /// Folder for keys, the event log and the embedded PostgreSQL [default: momsflow-data; env: MOMSFLOW_DATA_DIR].
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

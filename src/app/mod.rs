@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
@@ -139,6 +139,9 @@ fn sources(
     env: &HashMap<String, String>,
 ) -> anyhow::Result<(Sources, Option<PathBuf>)> {
     if !config.sources.is_empty() {
+        if data_dir.path().join("write-key").exists() {
+            warn!("with [[sources]] configured the key in write-key is not valid: its clients get 401");
+        }
         return Ok((Sources::load(&config.sources, env)?, None));
     }
     let (key, file) = match &config.write_key {

@@ -46,9 +46,23 @@ pub(super) async fn run(config: Config, action: DeadLetters) -> anyhow::Result<E
             let client = open_events(&config).await?;
             let discarded = dead_letters::discard(&client, &selection, Timestamp::now()).await?;
             output::line(&format!("discarded {discarded}"))?;
+            return found_all(selection.ids.len() as u64, discarded);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether as many letters were found as ids were named; says so where not.
+fn found_all(named: u64, found: u64) -> anyhow::Result<ExitCode> {
+    if found >= named {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(&format!(
+        "{} of the ids do not wait: there are none, or they were replayed or discarded\n\n\
+         hint: momsflow dead-letters list --all",
+        named - found
+    ))?;
+    Ok(ExitCode::from(PROBLEM))
 }
 
 fn selection(ids: Vec<i64>, filter: DeadLetterFilter) -> Selection {
@@ -152,6 +166,7 @@ async fn show(config: &Config, id: i64, as_json: Json) -> anyhow::Result<ExitCod
 }
 
 async fn replay(config: &Config, request: ReplayRequest, as_json: Json) -> anyhow::Result<ExitCode> {
+    let named = request.selection.ids.len();
     let reply: ReplayReply = Control::new(&config.data_dir)
         .post("/dead-letters/replay", &request)
         .await?;
@@ -163,9 +178,15 @@ async fn replay(config: &Config, request: ReplayRequest, as_json: Json) -> anyho
             output::line(&format!("{id} is still not valid: {}", printable(reason)))?;
         }
     }
-    Ok(if reply.refused.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(PROBLEM)
-    })
+    if !reply.refused.is_empty() {
+        return Ok(ExitCode::from(PROBLEM));
+    }
+    if as_json.json {
+        return Ok(ExitCode::from(if reply.replayed.len() < named {
+            PROBLEM
+        } else {
+            0
+        }));
+    }
+    found_all(named as u64, reply.replayed.len() as u64)
 }

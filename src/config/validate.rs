@@ -179,6 +179,15 @@ fn sources(config: &Config, env: &HashMap<String, String>, faults: &mut Vec<Faul
         if let Some(fault) = key_fault(source, env, &field("key")) {
             faults.push(fault);
         }
+        for origin in &source.origins {
+            if origin != "*" && !origin.starts_with("https://") && !origin.starts_with("http://") {
+                faults.push(Fault::new(
+                    field("origins"),
+                    format!("`{origin}` is no origin: it needs its scheme"),
+                    format!("origins = [\"https://{origin}\"]"),
+                ));
+            }
+        }
         if source.may_backdate && !source.trusted {
             faults.push(Fault::new(
                 field("may_backdate"),

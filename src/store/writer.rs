@@ -4,13 +4,14 @@
 //! first and left out; when an id was taken meanwhile, COPY fails as a whole and the caller repeats the batch
 //! with [`Dedupe::Probe`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 
 use deadpool_postgres::{Client, Transaction};
 use futures_util::SinkExt;
 use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::batch::{Batch, Row, Tally};
 use super::copy::{COLUMNS, CopyBuffer, Lineage};
@@ -35,6 +36,14 @@ pub enum WriteError {
     Database(#[from] tokio_postgres::Error),
 }
 
+/// What a batch has come to.
+#[derive(Debug, Default)]
+pub struct Written {
+    pub tally: Tally,
+    /// The ids of its rows that were stored before.
+    pub copies: HashSet<Uuid>,
+}
+
 /// Writes rows, dead letters, counts and the new position, all or nothing.
 ///
 /// # Errors
@@ -46,7 +55,7 @@ pub async fn write(
     dedupe: Dedupe,
     names: &mut Names,
     now: Timestamp,
-) -> Result<Tally, WriteError> {
+) -> Result<Written, WriteError> {
     let transaction = client.transaction().await?;
     let destinations = destinations(&transaction, batch).await?;
     let stored = stored_ids(&transaction, batch, &destinations, dedupe, now).await?;
@@ -71,7 +80,10 @@ pub async fn write(
     };
     advance(&transaction, lease, batch, &tally, now).await?;
     transaction.commit().await?;
-    Ok(tally)
+    Ok(Written {
+        tally,
+        copies: stored,
+    })
 }
 
 async fn destinations(

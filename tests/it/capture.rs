@@ -228,7 +228,7 @@ async fn a_property_key_is_the_same_however_it_is_escaped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_counted_and_those_that_differ_are_conflicts() {
-    let bench = Bench::new().await;
+    let mut bench = Bench::new().await;
     let ids: Vec<_> = (0..300).map(|_| Uuid::new_v4()).collect();
     let all = || {
         ids.iter()
@@ -254,6 +254,13 @@ async fn copies_are_counted_and_those_that_differ_are_conflicts() {
     assert_eq!(
         value(&bench.client, "SELECT sum(events) FROM event_minutes").await,
         "300"
+    );
+    bench.stop().await;
+    let counts = "SELECT sum(events) FROM event_properties WHERE property = 'words'";
+    assert_eq!(
+        value(&bench.client, counts).await,
+        "300",
+        "copies are not counted twice"
     );
 }
 

@@ -7,11 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::catalog::Catalog;
 use crate::broker::StoredRecord;
 use crate::event::wire::{self, WireError, WireRecord};
 use crate::event::{Event, MAX_KEPT, Origin, Payload, Rejection, scan_object, validate};
-use crate::store::Names;
 use crate::store::batch::{Batch, DeadLetter, Row, Stage};
 use crate::store::month::Month;
 
@@ -45,13 +43,11 @@ pub(super) fn sort<'a>(
     records: &'a [StoredRecord],
     from: i64,
     bounds: Bounds,
-    names: &mut Names,
-    catalog: &mut Catalog,
 ) -> Result<Batch<'a>, WireError> {
     let mut sorter = Sorter::default();
     for record in records {
         match wire::decode(&record.value) {
-            Ok(WireRecord::Event(event)) => match check(&event, bounds, names, catalog) {
+            Ok(WireRecord::Event(event)) => match check(&event, bounds) {
                 Ok(()) => sorter.keep(*event, record.offset),
                 Err(fault) => sorter
                     .batch
@@ -74,7 +70,6 @@ pub(super) fn sort<'a>(
     batch.to = records.last().map_or(from, |record| record.offset + 1);
     batch.gaps = gaps(records, from);
     batch.fingerprint = records.last().map(|record| fingerprint(&record.value));
-    batch.properties = catalog.take_due();
     Ok(batch)
 }
 
@@ -116,10 +111,8 @@ impl Refusal {
 }
 
 /// Validates again: others may write to the log.
-fn check(event: &Event<'_>, bounds: Bounds, names: &mut Names, catalog: &mut Catalog) -> Result<(), Refusal> {
-    let name = names.of(event);
-    let mut entry = catalog.entry(event, name);
-    validate(event, |key, json_type| entry.note(key, json_type))
+fn check(event: &Event<'_>, bounds: Bounds) -> Result<(), Refusal> {
+    validate(event, |_, _| ())
         .map_err(|fault| Refusal::new(fault.code.as_str(), &fault.pointer, &fault.detail))?;
     if event.received_at < bounds.from || event.received_at > bounds.to {
         let detail = format!(

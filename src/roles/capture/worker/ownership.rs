@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, PoolError};
 use tracing::debug;
 
 use super::super::sorting;
 use super::{Owned, Trouble, Worker};
 use crate::store::lease::{self, Acquired, Position};
+use crate::store::sqlstate::describe;
 
 impl Worker {
     /// Takes the partition's lease; `None` while somebody else holds it.
@@ -17,7 +18,7 @@ impl Worker {
             .pool
             .get()
             .await
-            .map_err(|error| Trouble::Transient(format!("no connection to PostgreSQL: {error}")))?;
+            .map_err(|error| Trouble::Transient(no_connection(&error)))?;
         let now = capture.clock.now();
         let log = lease::register_log(&client, capture.log.log_id(), capture.log.kind(), now).await?;
         let first = capture.log.offsets(self.partition).await?.earliest;
@@ -81,5 +82,13 @@ impl Worker {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The pool's own words name no cause.
+fn no_connection(error: &PoolError) -> String {
+    match error {
+        PoolError::Backend(cause) => format!("no connection to PostgreSQL: {}", describe(cause)),
+        other => format!("no connection to PostgreSQL: {other}"),
     }
 }

@@ -1,14 +1,16 @@
 //! Writing a fetch to PostgreSQL, whatever stands in its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tracing::{error, warn};
+use uuid::Uuid;
 
 use super::super::sorting::{self, Bounds, Refusal};
 use super::{Owned, Trouble, Worker};
 use crate::broker::StoredRecord;
+use crate::event::scan_object;
 use crate::event::wire::{self, WireRecord};
 use crate::store::batch::{Batch, Tally};
 use crate::store::dedupe::Dedupe;
@@ -25,16 +27,11 @@ impl Worker {
     /// Writes fetched records; on return they are all accounted for.
     pub(super) async fn store(&mut self, owned: &mut Owned, records: &[StoredRecord]) -> Result<(), Trouble> {
         let bounds = Bounds::new(self.capture.backdate_from, self.capture.clock.now());
-        let mut batch = sorting::sort(
-            records,
-            owned.next_offset,
-            bounds,
-            &mut self.names,
-            &mut self.catalog,
-        )
-        .map_err(|newer| Trouble::Paused(newer.to_string()))?;
+        let mut batch = sorting::sort(records, owned.next_offset, bounds)
+            .map_err(|newer| Trouble::Paused(newer.to_string()))?;
+        batch.properties = self.catalog.take_due();
         let begun = Instant::now();
-        let tally = loop {
+        let written = loop {
             let dedupe = if self.probes_left > 0 {
                 Dedupe::Probe
             } else {
@@ -44,11 +41,15 @@ impl Worker {
             let (lease, names) = (&owned.lease, &mut self.names);
             let written = write(&mut owned.client, lease, &batch, dedupe, names, now).await;
             match written {
-                Ok(tally) => break tally,
+                Ok(written) => break written,
                 Err(error) => self.mend(owned, records, &mut batch, error).await?,
             }
         };
-        self.account(owned, &batch, &tally, begun);
+        self.account(owned, &batch, &written.tally, begun);
+        self.count_properties(&batch, &written.copies);
+        if self.catalog.has_news() {
+            self.store_counts(owned).await?;
+        }
         Ok(())
     }
 
@@ -123,6 +124,22 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Counts the properties of what was stored.
+    fn count_properties(&mut self, batch: &Batch<'_>, copies: &HashSet<Uuid>) {
+        for row in &batch.rows {
+            let Some(properties) = &row.event.properties else {
+                continue;
+            };
+            if copies.contains(&row.event.event_id) {
+                continue;
+            }
+            let name = self.names.of(&row.event);
+            let mut entry = self.catalog.entry(&row.event, name);
+            // It was validated before.
+            let _ = scan_object(properties.get(), |key, _, json_type| entry.note(key, json_type));
+        }
     }
 
     /// Writes what the catalogue has counted, when there is nothing else to do.
