@@ -112,6 +112,14 @@ impl Lines {
         })
     }
 
+    /// What a number of this file counts: rows behind the header of a CSV file, which may have line breaks in them.
+    pub(super) fn unit(&self) -> &'static str {
+        match self.reader {
+            Reader::Csv { .. } => "row",
+            Reader::Jsonl(_) => "line",
+        }
+    }
+
     /// The number of the line that was read last.
     pub(super) fn number(&self) -> u64 {
         self.line

@@ -79,6 +79,7 @@ async fn send_all(
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     lines.skip(progress.lines)?;
+    let unit = lines.unit();
     while let Some(piece) = lines.next_piece(PIECE_EVENTS, PIECE_BYTES)? {
         let reply = send(control, source, &piece.body, bar).await?;
         for rejected in &reply.rejected {
@@ -87,7 +88,7 @@ async fn send_all(
             if progress.rejected <= SHOWN_FAULTS {
                 let detail = fault.as_deref().unwrap_or(&rejected.detail);
                 let place = printable(&format!("{} {}", rejected.code, rejected.pointer));
-                bar.suspend(|| eprintln!("line {line}: {place}: {}", printable(detail)));
+                bar.suspend(|| eprintln!("{unit} {line}: {place}: {}", printable(detail)));
             }
         }
         progress.accepted += reply.accepted as u64;

@@ -174,7 +174,7 @@ async fn lines_are_named_and_csv_becomes_events() {
     ];
     let ran = serve.cli(&import).await;
     assert_eq!(ran.code, Some(1), "1989 is before backdate_from: {}", ran.stdout);
-    assert!(ran.stderr.contains("line 1: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("row 1: "), "{}", ran.stderr);
     let rows =
         "SELECT string_agg(concat_ws(' ', user_id, received_at AT TIME ZONE 'UTC', properties::text), '; '
                     ORDER BY received_at) FROM events WHERE event = 'Order Completed'";
