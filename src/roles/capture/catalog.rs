@@ -83,18 +83,9 @@ impl Catalog {
         }
     }
 
-    /// Whether a key or type was seen that is not written yet.
-    pub(super) fn has_news(&self) -> bool {
-        self.has_news
-    }
-
-    /// The counts, if it is time to write them; they start again at zero.
-    pub(super) fn take_due(&mut self) -> Vec<PropertyCount> {
-        if self.has_news || self.written.elapsed() >= WRITE_EVERY {
-            self.take()
-        } else {
-            Vec::new()
-        }
+    /// Whether it is time to write the counts: something is new, or the last time is a while ago.
+    pub(super) fn is_due(&self) -> bool {
+        self.has_news || self.written.elapsed() >= WRITE_EVERY
     }
 
     /// The counts; they start again at zero.

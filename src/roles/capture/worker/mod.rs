@@ -139,6 +139,9 @@ impl Worker {
             // Only now PostgreSQL has shown that it works.
             self.set_state(PartitionState::Running, None);
             self.show_place(owned.next_offset).await;
+            if self.catalog.is_due() {
+                patience.within(self.store_counts(owned)).await?;
+            }
             wait = if token.is_cancelled() {
                 Duration::ZERO
             } else {

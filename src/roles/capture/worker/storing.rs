@@ -29,7 +29,6 @@ impl Worker {
         let bounds = Bounds::new(self.capture.backdate_from, self.capture.clock.now());
         let mut batch = sorting::sort(records, owned.next_offset, bounds)
             .map_err(|newer| Trouble::Paused(newer.to_string()))?;
-        batch.properties = self.catalog.take_due();
         let begun = Instant::now();
         let written = loop {
             let dedupe = if self.probes_left > 0 {
@@ -47,9 +46,6 @@ impl Worker {
         };
         self.account(owned, &batch, &written.tally, begun);
         self.count_properties(&batch, &written.copies);
-        if self.catalog.has_news() {
-            self.store_counts(owned).await?;
-        }
         Ok(())
     }
 
@@ -142,7 +138,7 @@ impl Worker {
         }
     }
 
-    /// Writes what the catalogue has counted, when there is nothing else to do.
+    /// Writes what the catalogue has counted, apart from the events, which its failure must not hold up.
     pub(super) async fn store_counts(&mut self, owned: &mut Owned) -> Result<(), Trouble> {
         let batch = Batch {
             from: owned.next_offset,
