@@ -23,7 +23,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -78,7 +78,7 @@ impl EmbeddedLog {
     /// # Errors
     /// [`LogError::Fatal`] where the folder is in use, cannot be written or holds no readable log.
     pub fn open(folder: &Path, config: &config::EventLog, clock: Clock) -> Result<Arc<Self>, LogError> {
-        let lock = lock_folder(folder)?;
+        let lock = disk::lock(folder)?;
         let recovered = recovery::recover(folder, config.partitions)?;
         let identity = recovered.identity;
         if identity.partitions != config.partitions {
@@ -278,21 +278,6 @@ impl Drop for EmbeddedLog {
         if let Some(writer) = self.take_writer() {
             let _ = writer.join();
         }
-    }
-}
-
-/// Takes the folder for this process until the file is dropped.
-fn lock_folder(folder: &Path) -> Result<File, LogError> {
-    let place = folder.display();
-    let failed = |error| LogError::Fatal(format!("{place} cannot be opened: {error}"));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = File::create(folder.join("lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(LogError::Fatal(format!("{place} is in use by another process")))
-        }
-        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
