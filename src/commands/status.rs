@@ -1,11 +1,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::output;
 use super::{PROBLEM, output::printable};
+use crate::broker::spool::SpoolStatus;
 use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
@@ -84,7 +86,11 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         output::line(&format!("admin       http://{admin}/metrics"))?;
     }
     output::line(&format!("event store {}", status.event_store))?;
-    output::line(&format!("event log   {} {}", status.log.kind, status.log.log_id))?;
+    let log_id = status.log.log_id.map(|id| format!(" {id}")).unwrap_or_default();
+    output::line(&format!("event log   {}{log_id}", status.log.kind))?;
+    if let Some(spool) = &status.spool {
+        output::line(&format!("spool       {}", spooled(spool, status.now)))?;
+    }
     output::line(&format!(
         "rates       {:.0} events/s in, {:.0} rows/s stored\n",
         rates.appended, rates.stored
@@ -127,6 +133,22 @@ fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
         state,
         error,
     ]
+}
+
+fn spooled(spool: &SpoolStatus, now: Timestamp) -> String {
+    let waiting = match spool.oldest {
+        Some(oldest) => format!(
+            "{} events wait, {}, the oldest for {}",
+            spool.records,
+            ByteSize::b(spool.bytes),
+            age(oldest, now)
+        ),
+        None => "empty".to_owned(),
+    };
+    match &spool.reason {
+        Some(reason) => format!("{waiting}; stands in for the event log: {}", printable(reason)),
+        None => waiting,
+    }
 }
 
 fn last_error(capture: &PartitionStatus, now: Timestamp) -> String {

@@ -14,6 +14,7 @@ mod postgres;
 mod reference;
 mod secret;
 mod source;
+mod spool;
 mod validate;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
 pub use source::Source;
+pub use spool::Spool;
 pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
@@ -91,6 +93,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub event_log: EventLog,
     pub kafka: Kafka,
+    pub spool: Spool,
     pub capture: Capture,
     pub postgres: Postgres,
     pub log: Log,
@@ -110,6 +113,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             event_log: EventLog::default(),
             kafka: Kafka::default(),
+            spool: Spool::default(),
             capture: Capture::default(),
             postgres: Postgres::default(),
             log: Log::default(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
 use crate::roles::capture::PartitionStatus;
 use crate::store::dead_letters::Selection;
@@ -25,6 +26,8 @@ pub struct Status {
     /// Parts that are unhealthy, and why.
     pub faults: BTreeMap<String, String>,
     pub log: LogStatus,
+    /// Nothing where there is none.
+    pub spool: Option<SpoolStatus>,
     /// The database that events go to, without its password.
     pub event_store: String,
 }
@@ -33,7 +36,8 @@ pub struct Status {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogStatus {
     pub kind: String,
-    pub log_id: Uuid,
+    /// Nothing while it has not been reached.
+    pub log_id: Option<Uuid>,
     pub partitions: Vec<LogPartition>,
 }
 

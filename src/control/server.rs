@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::Stream;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use super::message::{
     ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
 use super::{replay, tail};
+use crate::broker::intake::{self, Intake};
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
@@ -39,7 +41,8 @@ pub struct Control {
     /// Known once the admin listener is bound, which needs this to be there.
     pub admin: OnceLock<SocketAddr>,
     pub health: Health,
-    pub log: Arc<dyn EventLog>,
+    pub log: intake::Log,
+    pub intake: Arc<Intake>,
     pub capture: capture::Status,
     /// Takes imports; see [`importer`].
     pub importer: ingest::Ingest,
@@ -53,11 +56,11 @@ pub struct Control {
 
 /// Ingest for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
 /// as the command makes it, and every faulty line is kept.
-pub fn importer(log: Arc<dyn EventLog>, clock: Clock, config: &Config) -> ingest::Ingest {
+pub fn importer(intake: Arc<Intake>, clock: Clock, config: &Config) -> ingest::Ingest {
     let mut config = config.clone();
     config.ingest.max_batch = usize::MAX;
     config.ingest.rejects_kept_per_second = u32::MAX;
-    ingest::Ingest::new(log, clock, &config)
+    ingest::Ingest::new(intake, clock, &config)
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -104,7 +107,7 @@ async fn status(control: Data<Control>) -> HttpResponse {
 }
 
 async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse {
-    match tail::lines(control.log.clone(), &query).await {
+    match control.tail(&query).await {
         Ok(lines) => HttpResponse::Ok().streaming(lines),
         Err(error) => answer(Err::<(), _>(error)),
     }
@@ -145,15 +148,31 @@ impl Control {
         }
     }
 
-    async fn status(&self) -> Result<Status, String> {
+    /// The log, once it has been reached.
+    fn log(&self) -> Option<Arc<dyn EventLog>> {
+        self.log.borrow().clone()
+    }
+
+    async fn tail(
+        &self,
+        query: &TailQuery,
+    ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + use<>, String> {
+        let log = self.log().ok_or("the event log has not been reached yet")?;
+        tail::lines(log, query).await
+    }
+
+    async fn log_status(&self) -> Result<LogStatus, String> {
+        let Some(log) = self.log() else {
+            return Ok(LogStatus {
+                kind: "not reached yet".to_owned(),
+                log_id: None,
+                partitions: Vec::new(),
+            });
+        };
         let captures = self.capture.snapshot();
         let mut partitions = Vec::new();
-        for partition in 0..self.log.partitions() {
-            let range = self
-                .log
-                .offsets(partition)
-                .await
-                .map_err(|error| error.to_string())?;
+        for partition in 0..log.partitions() {
+            let range = log.offsets(partition).await.map_err(|error| error.to_string())?;
             partitions.push(LogPartition {
                 partition,
                 earliest: range.earliest,
@@ -165,6 +184,14 @@ impl Control {
                 }),
             });
         }
+        Ok(LogStatus {
+            kind: log.kind().to_owned(),
+            log_id: Some(log.log_id()),
+            partitions,
+        })
+    }
+
+    async fn status(&self) -> Result<Status, String> {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -174,10 +201,10 @@ impl Control {
             http: self.http,
             admin: self.admin.get().copied(),
             faults: self.health.faults(),
-            log: LogStatus {
-                kind: self.log.kind().to_owned(),
-                log_id: self.log.log_id(),
-                partitions,
+            log: self.log_status().await?,
+            spool: match self.intake.spool() {
+                Some(spool) => Some(spool.status().await),
+                None => None,
             },
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),

@@ -21,10 +21,20 @@ pub const HTTP_IN_FLIGHT_BYTES: &str = "momsflow_http_in_flight_bytes";
 pub const INGEST_TIMESTAMP_UNUSABLE_TOTAL: &str = "momsflow_ingest_timestamp_unusable_total";
 /// Records appended to the event log; label `partition`.
 pub const LOG_APPENDED_TOTAL: &str = "momsflow_log_appended_total";
-/// Seconds that an append waited for its fsync.
+/// Seconds that an append to the event log took until it was durable.
 pub const LOG_APPEND_SECONDS: &str = "momsflow_log_append_seconds";
 /// Bytes that the event log takes on disk.
 pub const LOG_DISK_BYTES: &str = "momsflow_log_disk_bytes";
+/// Records that were spooled on the local disk, because the event log did not take them.
+pub const SPOOL_RECORDS_TOTAL: &str = "momsflow_spool_records_total";
+/// Records that were sent from the spool to the event log; one that was sent again counts again.
+pub const SPOOL_REPLAYED_TOTAL: &str = "momsflow_spool_replayed_total";
+/// Records in the spool that the event log does not have yet.
+pub const SPOOL_RECORDS: &str = "momsflow_spool_records";
+/// Bytes that the spool takes on disk.
+pub const SPOOL_BYTES: &str = "momsflow_spool_bytes";
+/// Age of the oldest record in the spool that the event log does not have yet, in seconds.
+pub const SPOOL_OLDEST_SECONDS: &str = "momsflow_spool_oldest_seconds";
 /// Log records by what became of them; labels `partition`, `outcome` (stored, duplicate, dead_letter, foreign).
 pub const CAPTURE_RECORDS_TOTAL: &str = "momsflow_capture_records_total";
 /// Duplicates whose content differs from what is stored; label `partition`.
@@ -54,8 +64,16 @@ pub(super) fn describe_all() {
         "Events with an unusable timestamp"
     );
     describe_counter!(LOG_APPENDED_TOTAL, "Records appended to the event log");
-    describe_histogram!(LOG_APPEND_SECONDS, "Seconds that an append waited for its fsync");
+    describe_histogram!(LOG_APPEND_SECONDS, "Seconds until an append was durable");
     describe_gauge!(LOG_DISK_BYTES, "Bytes that the event log takes on disk");
+    describe_counter!(SPOOL_RECORDS_TOTAL, "Records spooled on the local disk");
+    describe_counter!(
+        SPOOL_REPLAYED_TOTAL,
+        "Records sent from the spool to the event log"
+    );
+    describe_gauge!(SPOOL_RECORDS, "Records in the spool that the event log lacks");
+    describe_gauge!(SPOOL_BYTES, "Bytes that the spool takes on disk");
+    describe_gauge!(SPOOL_OLDEST_SECONDS, "Age of the oldest record in the spool");
     describe_counter!(CAPTURE_RECORDS_TOTAL, "Log records by what became of them");
     describe_counter!(
         CAPTURE_CONFLICTS_TOTAL,

@@ -29,10 +29,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use metrics::histogram;
+use metrics::gauge;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -125,11 +125,21 @@ impl EmbeddedLog {
     /// Calls [`retain`](Self::retain) every `period`, for ever. A failure is logged and tried again.
     pub async fn keep_retaining(&self, period: Duration) {
         loop {
+            gauge!(metric::LOG_DISK_BYTES).set(self.bytes() as f64);
             tokio::time::sleep(period).await;
             if let Err(error) = self.retain().await {
                 warn!(%error, "deleting expired events from the log failed; will try again");
             }
         }
+    }
+
+    /// Bytes that the log takes on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.shared
+            .segments()
+            .iter()
+            .map(|segment| segment.durable())
+            .sum()
     }
 
     /// Resolves when the writer thread ended although nobody closed the log. Pends for ever after a close.
@@ -184,7 +194,6 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
-        let start = Instant::now();
         let (partition, found) = self.partition(partition)?;
         if records.is_empty() {
             return Ok(found.range.borrow().end);
@@ -217,9 +226,7 @@ impl EventLog for EmbeddedLog {
             answer,
             _permit: permit.map_err(|_| shutting_down())?,
         }))?;
-        let base = answered.await.map_err(|_| shutting_down())??;
-        histogram!(metric::LOG_APPEND_SECONDS).record(start.elapsed().as_secs_f64());
-        Ok(base)
+        answered.await.map_err(|_| shutting_down())?
     }
 
     async fn fetch(

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::active::Active;
@@ -14,7 +13,6 @@ use super::frame::{Builder, FRAME_BYTES, Sealed};
 use super::retention::Policy;
 use super::shared::{Shared, lock};
 use crate::broker::{LogError, Record};
-use crate::telemetry::metric;
 
 /// Bytes that go into one commit; more would only make its callers wait longer.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -209,12 +207,9 @@ impl Writer {
 
     /// Shows readers what is on the disk now.
     fn publish(&self) {
-        for (index, (end, partition)) in self.ends.iter().zip(&self.shared.partitions).enumerate() {
-            let grown = end - partition.range.borrow().end;
-            if grown > 0 {
+        for (end, partition) in self.ends.iter().zip(&self.shared.partitions) {
+            if *end > partition.range.borrow().end {
                 partition.range.send_modify(|range| range.end = *end);
-                counter!(metric::LOG_APPENDED_TOTAL, "partition" => index.to_string())
-                    .increment(grown.cast_unsigned());
             }
         }
     }

@@ -1,8 +1,9 @@
 use jiff::Timestamp;
 use metrics::counter;
 
-use super::append::Records;
+use super::append::{record_of_event, record_of_rejection};
 use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
+use crate::broker::Record;
 use crate::event::{self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope};
 use crate::http::Overloaded;
 use crate::telemetry::metric;
@@ -12,7 +13,7 @@ const RECORD_ROOM: usize = 512;
 
 /// A body's records and the answer that holds once they are durable.
 pub(super) struct Prepared {
-    pub records: Records,
+    pub records: Vec<Record>,
     pub answer: Answer,
     pub tally: Tally,
 }
@@ -55,7 +56,7 @@ impl Ingest {
             self.notices.import_without_right(source);
         }
         let mut prepared = Prepared {
-            records: self.no_records(),
+            records: Vec::new(),
             answer: Answer::default(),
             tally: Tally {
                 source: source.to_owned(),
@@ -68,14 +69,14 @@ impl Ingest {
                 Ok(Decoded { event, warnings }) => {
                     prepared.answer.accepted += 1;
                     prepared.tally.accepted[event.kind as usize] += 1;
-                    self.push_event(&mut prepared.records, &event);
+                    prepared.records.push(record_of_event(&event));
                     self.notices.take(source, warnings);
                 }
                 Err(reject) => {
                     let kept = self.rejects.take(source, scope.received_at);
                     if kept {
                         let rejection = event::rejection(raw.as_bytes(), scope, &reject);
-                        self.push_rejection(&mut prepared.records, &rejection);
+                        prepared.records.push(record_of_rejection(&rejection));
                     }
                     prepared.tally.rejected.push(reject.code);
                     let refused = Refused::new(index, event::message_id(raw), reject, kept);

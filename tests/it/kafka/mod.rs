@@ -5,6 +5,7 @@ mod preflight;
 mod raw_producer;
 mod reading;
 mod serving;
+mod spooling;
 
 use std::sync::Arc;
 use std::time::Duration;

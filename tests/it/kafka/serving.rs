@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::broker::{Broker, console_produce, shared, topic_on};
 use crate::serve::Serve;
 
-fn toml(kafka: &config::Kafka) -> String {
+pub fn toml(kafka: &config::Kafka) -> String {
     format!(
         "[kafka]\nbrokers = [\"{}\"]\ntopic = \"{}\"\npartitions = {}\nreplication = 1\nmin_insync_replicas = 1\n",
         kafka.brokers[0], kafka.topic, kafka.partitions
     )
 }
 
-fn track(id: &str) -> Value {
+pub fn track(id: &str) -> Value {
     json!({"type": "track", "event": "Article Viewed", "userId": format!("u-{id}"), "messageId": id})
 }
 
-async fn stored(serve: &Serve) -> String {
+pub async fn stored(serve: &Serve) -> String {
     serve
         .value("SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events")
         .await

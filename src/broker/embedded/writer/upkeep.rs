@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use metrics::gauge;
 use tracing::{error, info, warn};
 
 use super::{MEND_EVERY, Writer};
@@ -13,7 +12,6 @@ use crate::broker::LogError;
 use crate::broker::embedded::retention::Closed;
 use crate::broker::embedded::segment::{Segment, sync_folder};
 use crate::broker::embedded::shared::lock;
-use crate::telemetry::metric;
 
 /// Free disk space without which mending would only fail again.
 const MEND_ROOM: u64 = 16 << 20;
@@ -36,18 +34,10 @@ impl Writer {
             self.roll().map_err(LogError::Unavailable)?;
         }
         let expired = self.expired();
-        let deleted = self.delete(expired).map_err(|error| {
+        self.delete(expired).map_err(|error| {
             let folder = self.shared.folder.display();
             LogError::Unavailable(format!("{folder}: {error}"))
-        });
-        let kept: u64 = self
-            .shared
-            .segments()
-            .iter()
-            .map(|segment| segment.durable())
-            .sum();
-        gauge!(metric::LOG_DISK_BYTES).set(kept as f64);
-        deleted
+        })
     }
 
     fn expired(&self) -> usize {
