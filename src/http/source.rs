@@ -7,6 +7,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::config::{self, Secret};
 
+/// The source of the one key that there is without `[[sources]]`.
+pub const DEFAULT_SOURCE: &str = "default";
+
 /// A write key's owner: who sends, and what it may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {

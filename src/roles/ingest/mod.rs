@@ -58,6 +58,8 @@ pub enum Shape {
     Batch,
     /// A batch of history, where the source may back-date; else a batch.
     Import,
+    /// The lines of a file of history, each an event or a fault of its own.
+    Lines,
 }
 
 /// A body's sender and shape.
@@ -145,7 +147,7 @@ impl Ingest {
             let mut records = self.no_records();
             let rejection = match submission.shape {
                 Shape::Event(_) => event::rejection(body, &scope, &reject),
-                Shape::Batch | Shape::Import => event::batch_rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import | Shape::Lines => event::batch_rejection(body, &scope, &reject),
             };
             self.push_rejection(&mut records, &rejection);
             if let Err(error) = self.append(records).await {
