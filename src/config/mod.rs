@@ -5,6 +5,8 @@
 
 mod capture;
 mod event_log;
+mod expected;
+mod given;
 mod http;
 mod ingest;
 mod kafka;
@@ -32,7 +34,7 @@ pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
-pub use source::Source;
+pub use source::{KeyFault, Source};
 pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
