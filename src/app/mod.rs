@@ -27,7 +27,7 @@ use crate::control::server::Control;
 use crate::control::{new_socket, server};
 use crate::data_dir::DataDir;
 use crate::http::admin::AdminServer;
-use crate::http::{Gate, Server, Source, Sources};
+use crate::http::{DEFAULT_SOURCE, Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
@@ -150,7 +150,7 @@ fn sources(
         None => (data_dir.write_key()?, Some(data_dir.path().join("write-key"))),
     };
     let source = Source {
-        name: "default".to_owned(),
+        name: DEFAULT_SOURCE.to_owned(),
         trusted: true,
         origins: Vec::new(),
         may_backdate: false,

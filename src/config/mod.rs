@@ -5,6 +5,8 @@
 
 mod capture;
 mod event_log;
+mod expected;
+mod given;
 mod http;
 mod ingest;
 mod kafka;
@@ -33,7 +35,7 @@ pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
-pub use source::Source;
+pub use source::{KeyFault, Source};
 pub use spool::Spool;
 pub use validate::{Fault, is_name};
 

@@ -59,21 +59,26 @@ pub struct TailQuery {
     pub follow: bool,
 }
 
-/// Whose history `momsflow import` sends; the body is a batch as `/v1/import` takes it.
+/// Whose history `momsflow import` sends; the body is its lines, each an event as `/v1/import` takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportQuery {
     pub source: String,
 }
 
 /// How the running serve takes the history of a source.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportTerms {
+    /// The clock by which events get their `accepted_at`.
+    pub now: Timestamp,
+    /// The names of the sources that serve takes events from.
+    pub sources: Vec<String>,
     /// As of the configured source of that name, so that ids are the same as of what came live. A name that is
     /// no source's is the operator's own.
     pub trusted: bool,
 }
 
-/// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter.
+/// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter. Of a
+/// preview: what would become of it; nothing was kept.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ImportReply {
     pub accepted: usize,

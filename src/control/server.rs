@@ -20,7 +20,7 @@ use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
-use crate::http::{Routes, Source};
+use crate::http::{DEFAULT_SOURCE, Routes, Source};
 use crate::lifecycle::Health;
 use crate::roles::capture::PartitionStatus;
 use crate::roles::ingest::SubmitError;
@@ -73,7 +73,8 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .route("/status", web::get().to(status))
             .route("/tail", web::get().to(follow))
             .route("/import", web::get().to(import_terms))
-            .route("/import", web::post().to(import))
+            .route("/import/lines", web::post().to(import))
+            .route("/import/preview", web::post().to(preview_import))
             .route("/dead-letters/replay", web::post().to(replay_letters));
     })
 }
@@ -118,19 +119,30 @@ async fn import_terms(control: Data<Control>, query: Query<ImportQuery>) -> Http
 }
 
 async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
-    let ImportTerms { trusted } = control.import_terms(&query.source);
-    let source = Source {
-        name: query.into_inner().source,
-        trusted,
-        origins: Vec::new(),
-        may_backdate: true,
-    };
-    let submission = ingest::Submission {
-        source: &source,
-        shape: ingest::Shape::Import,
+    let source = control.import_source(query.into_inner().source);
+    let reply = control
+        .importer
+        .submit(&body, &lines_of(&source), |_| Ok(()))
+        .await;
+    answer_import(reply)
+}
+
+async fn preview_import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
+    let source = control.import_source(query.into_inner().source);
+    let preview = control.importer.preview(&body, &lines_of(&source), |_| Ok(()));
+    answer_import(preview.map(|preview| preview.answer))
+}
+
+fn lines_of(source: &Source) -> ingest::Submission<'_> {
+    ingest::Submission {
+        source,
+        shape: ingest::Shape::Lines,
         client: Client::default(),
-    };
-    match control.importer.submit(&body, &submission, |_| Ok(())).await {
+    }
+}
+
+fn answer_import(reply: Result<ingest::Answer, SubmitError>) -> HttpResponse {
+    match reply {
         Ok(reply) => HttpResponse::Ok().json(reply),
         Err(error) => refuse(status_of(&error), error.to_string()),
     }
@@ -142,9 +154,28 @@ async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) ->
 
 impl Control {
     fn import_terms(&self, source: &str) -> ImportTerms {
-        let configured = self.sources.iter().find(|known| known.name == source);
+        let mut sources: Vec<_> = self.sources.iter().map(|source| source.name.clone()).collect();
+        if sources.is_empty() {
+            sources.push(DEFAULT_SOURCE.to_owned());
+        }
         ImportTerms {
-            trusted: configured.is_none_or(|known| known.trusted),
+            now: self.clock.now(),
+            sources,
+            trusted: self.is_trusted(source),
+        }
+    }
+
+    fn is_trusted(&self, source: &str) -> bool {
+        let configured = self.sources.iter().find(|known| known.name == source);
+        configured.is_none_or(|known| known.trusted)
+    }
+
+    fn import_source(&self, name: String) -> Source {
+        Source {
+            trusted: self.is_trusted(&name),
+            name,
+            origins: Vec::new(),
+            may_backdate: true,
         }
     }
 

@@ -56,6 +56,8 @@ pub enum Shape {
     Batch,
     /// A batch of history, where the source may back-date; else a batch.
     Import,
+    /// The lines of a file of history, each an event or a fault of its own.
+    Lines,
 }
 
 /// A body's sender and shape.
@@ -141,7 +143,7 @@ impl Ingest {
         if kept {
             let rejection = match submission.shape {
                 Shape::Event(_) => event::rejection(body, &scope, &reject),
-                Shape::Batch | Shape::Import => event::batch_rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import | Shape::Lines => event::batch_rejection(body, &scope, &reject),
             };
             let record = append::record_of_rejection(&rejection);
             if let Err(error) = self.append(vec![record]).await {
