@@ -186,16 +186,24 @@ fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
         let capture = capture::Capture {
             log,
             pool: databases.pool,
+            database: databases.events,
             clock,
             health,
             config: config.capture,
             backdate_from: config.ingest.backdate_from,
             owner,
+            name: process_name(),
             status,
             shutdown_deadline: config.shutdown_deadline,
         };
         capture.run(token).await.map_err(anyhow::Error::msg)
     });
+}
+
+/// Tells the capture hosts apart, for people.
+fn process_name() -> String {
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 fn start_ingest(

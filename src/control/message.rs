@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::config::Role;
-use crate::roles::capture::PartitionStatus;
+use crate::roles::capture::{HostStatus, PartitionStatus};
 use crate::store::dead_letters::Selection;
 
 /// What runs, for `momsflow status`.
@@ -25,6 +25,9 @@ pub struct Status {
     /// Parts that are unhealthy, and why.
     pub faults: BTreeMap<String, String>,
     pub log: LogStatus,
+    /// The capture hosts that live, where capture runs here.
+    #[serde(default)]
+    pub capture_hosts: Vec<HostStatus>,
     /// The database that events go to, without its password.
     pub event_store: String,
 }

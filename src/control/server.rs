@@ -179,6 +179,7 @@ impl Control {
                 log_id: self.log.log_id(),
                 partitions,
             },
+            capture_hosts: self.capture.hosts(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),
                 // Nobody will tell: no role of this process needs one.

@@ -65,6 +65,7 @@ impl Bench {
         Capture {
             log: self.log.clone(),
             pool: pool::connect(self.database.clone(), 4),
+            database: self.database.clone(),
             clock: self.clock.clone(),
             health: self.health.clone(),
             config: config::Capture {
@@ -73,6 +74,7 @@ impl Bench {
             },
             backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
             owner: owner.to_owned(),
+            name: owner.to_owned(),
             status: Status::default(),
             shutdown_deadline: Duration::from_secs(10),
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::broker::{Broker, console_produce, shared, topic_on};
 use crate::serve::Serve;
 
-fn toml(kafka: &config::Kafka) -> String {
+pub(super) fn toml(kafka: &config::Kafka) -> String {
     format!(
         "[kafka]\nbrokers = [\"{}\"]\ntopic = \"{}\"\npartitions = {}\nreplication = 1\nmin_insync_replicas = 1\n",
         kafka.brokers[0], kafka.topic, kafka.partitions
@@ -149,7 +149,7 @@ async fn acknowledged_again(serve: &Serve) {
 }
 
 /// Sends batches and repeats each until it is acknowledged, or all is over; gives the ids that were.
-async fn send(
+pub(super) async fn send(
     http: reqwest::Client,
     url: String,
     key: String,
