@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::gauge;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::patience::Patience;
 use super::shares::{Plan, Shares};
@@ -28,6 +28,8 @@ pub(super) struct Membership {
     capture: Capture,
     shares: Shares,
     has_left: bool,
+    /// The log has not answered here for long, while it may answer other hosts.
+    is_aside: bool,
 }
 
 impl Membership {
@@ -36,6 +38,7 @@ impl Membership {
             capture,
             shares,
             has_left: false,
+            is_aside: false,
         }
     }
 
@@ -76,17 +79,20 @@ impl Membership {
         backoff: &mut Backoff,
     ) -> Result<(), Trouble> {
         let (link, host) = self.patience().within(self.connect()).await?;
-        let mut is_known = self.has_left;
+        let mut is_known = false;
         loop {
-            let kept = async { Ok(link.keep(&host, &self.shares.held(), self.has_left).await?) };
+            let is_absent = self.has_left || self.is_aside;
+            let kept = async { Ok(link.keep(&host, &self.shares.held(), is_absent).await?) };
             let neighbours = self.patience().within(kept).await?;
-            self.capture.health.recover(PART);
             backoff.reset();
-            if !is_known {
+            if !is_absent && !is_known {
                 link.tell().await?;
-                is_known = true;
             }
+            is_known = !is_absent;
             self.decide(&host, &neighbours);
+            if self.steps_aside(&neighbours) {
+                link.leave(&host).await?;
+            }
             tokio::select! {
                 biased;
                 () = leaving.cancelled(), if !self.has_left => {
@@ -99,6 +105,32 @@ impl Membership {
                 () = tokio::time::sleep(self.until_next_look(&neighbours)) => {}
             }
         }
+    }
+
+    /// Notes whether this host can reach the log; true when it could not for so long that it makes room for others.
+    /// It comes back once the log answers: if nobody can reach it, all are aside, and all come back.
+    fn steps_aside(&mut self, neighbours: &Neighbours) -> bool {
+        let health = &self.capture.health;
+        if self.shares.log_silence() <= self.capture.config.lease {
+            if self.is_aside {
+                info!("the event log answers again");
+                self.shares.look_anew();
+            }
+            self.is_aside = false;
+            health.recover(PART);
+            return false;
+        }
+        health.fail(PART, "the event log does not answer");
+        if self.is_aside || self.is_alone(neighbours) {
+            return false;
+        }
+        warn!("the event log does not answer, its partitions are left to other hosts");
+        self.is_aside = true;
+        true
+    }
+
+    fn is_alone(&self, neighbours: &Neighbours) -> bool {
+        neighbours.hosts.iter().all(|host| host.id == self.capture.owner)
     }
 
     async fn connect(&self) -> Result<(HostLink, Host), Trouble> {
@@ -135,7 +167,7 @@ impl Membership {
             self.shares.decide(Plan {
                 log: Some(host.log),
                 wanted,
-                is_alone: neighbours.hosts.iter().all(|other| other.id == host.id),
+                is_alone: self.is_alone(neighbours),
             });
         }
     }

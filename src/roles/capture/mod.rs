@@ -12,6 +12,7 @@ mod guilt;
 mod housekeeping;
 mod membership;
 mod patience;
+mod probe;
 mod shares;
 mod sharing;
 mod sorting;
@@ -73,6 +74,10 @@ impl Capture {
             let worker = worker::Worker::new(self.clone(), shares.clone(), partition, catalogued.clone());
             tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
         }
+        tasks.spawn(
+            "probe of the log",
+            probe::run(self.clone(), shares.clone(), stopping.clone()),
+        );
         tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping));
         let died = tokio::select! {
             () = token.cancelled() => Stop::Requested,

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// What the host last decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub(super) struct Shares {
     plan: Arc<watch::Sender<Plan>>,
     held: Arc<Mutex<BTreeMap<i32, i64>>>,
     look: Arc<Notify>,
+    log_answered: Arc<Mutex<Instant>>,
 }
 
 impl Shares {
@@ -30,6 +33,7 @@ impl Shares {
             plan: Arc::new(watch::Sender::new(Plan::default())),
             held: Arc::default(),
             look: Arc::default(),
+            log_answered: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
@@ -84,6 +88,17 @@ impl Shares {
     /// The leases that are in use: partition and epoch.
     pub(super) fn held(&self) -> BTreeMap<i32, i64> {
         self.lock().clone()
+    }
+
+    /// The event log gave an answer.
+    pub(super) fn log_answers(&self) {
+        *self.log_answered.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long nobody here has had an answer from the event log.
+    pub(super) fn log_silence(&self) -> Duration {
+        let answered = self.log_answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.elapsed()
     }
 
     /// Asks for a new plan.

@@ -155,6 +155,9 @@ impl Worker {
                 () = token.cancelled(), if !is_ending => continue,
                 () = self.shares.unwanted(self.partition), if !is_ending => continue,
             };
+            if records.is_ok() {
+                self.shares.log_answers();
+            }
             match records {
                 Ok(records) if records.is_empty() && is_ending => return Ok(()),
                 Ok(records) if records.is_empty() => patience.within(self.store_counts(owned)).await?,
