@@ -69,20 +69,29 @@ impl Capture {
         let mut members = Tasks::new("capture leases");
         let membership = membership::Membership::new(self.clone(), shares.clone());
         members.spawn("leases", membership.run(stopping.clone(), members.token()));
-        let catalogued = Arc::new(AtomicUsize::new(0));
-        for partition in 0..self.log.partitions() {
-            let worker = worker::Worker::new(self.clone(), shares.clone(), partition, catalogued.clone());
-            tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
-        }
         tasks.spawn(
             "probe of the log",
             probe::run(self.clone(), shares.clone(), stopping.clone()),
         );
-        tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping));
-        let died = tokio::select! {
-            () = token.cancelled() => Stop::Requested,
-            stop = tasks.died() => stop,
-            stop = members.died() => stop,
+        tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping.clone()));
+        let catalogued = Arc::new(AtomicUsize::new(0));
+        let mut partitions = 0;
+        let died = loop {
+            let found = self.log.partitions();
+            for partition in partitions..found {
+                let worker = worker::Worker::new(self.clone(), shares.clone(), partition, catalogued.clone());
+                tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
+            }
+            if partitions > 0 {
+                self.make_room(found - partitions);
+            }
+            partitions = found;
+            tokio::select! {
+                () = token.cancelled() => break Stop::Requested,
+                stop = tasks.died() => break stop,
+                stop = members.died() => break stop,
+                () = tokio::time::sleep(self.config.lease / 3) => {}
+            }
         };
         if let Stop::Died { task, reason } = died {
             return Err(format!("{task}: {reason}"));
@@ -91,5 +100,13 @@ impl Capture {
         tasks.stop(deadline).await;
         members.stop(deadline).await;
         Ok(())
+    }
+
+    /// Each partition's lease belongs to a connection of its own.
+    fn make_room(&self, more: i32) {
+        if more > 0 {
+            let connections = self.pool.status().max_size + more.unsigned_abs() as usize;
+            self.pool.resize(connections);
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
-use super::broker::{shared, topic_on};
+use super::broker::{shared, topic_on, topics};
 use super::serving::{send, toml};
 use crate::serve::{Serve, until};
 use crate::shared::event_store;
@@ -25,6 +25,7 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 
 /// A topic, a PostgreSQL, a host that takes events, and clients that send them all the time.
 struct Platform {
+    kafka: config::Kafka,
     ingest: Serve,
     client: Client,
     capture: String,
@@ -54,6 +55,7 @@ impl Platform {
         Some(Self {
             ingest,
             client,
+            kafka: kafka.clone(),
             capture: format!("roles = [\"capture\"]\n{}{urls}", toml(&kafka)),
             over: Arc::default(),
             senders: Vec::new(),
@@ -291,6 +293,29 @@ async fn an_owner_that_is_frozen_in_the_middle_of_a_copy_changes_nothing_when_it
     })
     .await;
     platform.audit(&awake).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_added_are_taken_up_without_a_restart() {
+    let Some(mut platform) = Platform::start().await else {
+        return;
+    };
+    platform.load(2);
+    let (one, two) = (platform.host().await, platform.host().await);
+    platform.shared_out(&[3, 3]).await;
+    let (broker, topic) = (&platform.kafka.brokers[0], &platform.kafka.topic);
+    topics(broker, &["--alter", "--topic", topic, "--partitions", "9"]).await;
+    platform.shared_out(&[4, 5]).await;
+    // Ingest fills them too.
+    until("the new partitions have events", async || {
+        let stored = "SELECT count(*) FROM positions WHERE log_partition >= 6 AND stored > 0";
+        platform.value(stored).await == "3"
+    })
+    .await;
+    platform.audit(&one).await;
+    for host in [&one, &two] {
+        assert_eq!(host.status().await["faults"], serde_json::json!({}));
+    }
 }
 
 /// Freezes a host while at least one of its backends is in the middle of a COPY and stays there; gives their pids.
