@@ -191,11 +191,13 @@ fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
         let capture = capture::Capture {
             log,
             pool: databases.pool,
+            database: databases.events,
             clock,
             health,
             config: config.capture,
             backdate_from: config.ingest.backdate_from,
             owner,
+            name: process_name(),
             status,
             shutdown_deadline: config.shutdown_deadline,
         };
@@ -208,6 +210,12 @@ async fn reached(mut log: intake::Log) -> anyhow::Result<Arc<dyn EventLog>> {
     log.ok()
         .and_then(|log| log.clone())
         .context("the event log was given up")
+}
+
+/// Tells the capture hosts apart, for people.
+fn process_name() -> String {
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 fn start_ingest(

@@ -107,14 +107,16 @@ pub(super) async fn append_by_key(
     spread: &AtomicU32,
     timeout: Duration,
 ) -> Result<(), LogError> {
-    let mut partitions = vec![Vec::new(); usize::try_from(log.partitions()).unwrap_or(1)];
+    // Read once: a topic may grow in between.
+    let count = log.partitions();
+    let mut partitions = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];
     for record in records {
         let spread = if record.key.is_empty() {
             spread.fetch_add(1, Ordering::Relaxed)
         } else {
             0
         };
-        let partition = partitioner::partition_for(&record.key, log.partitions(), spread);
+        let partition = partitioner::partition_for(&record.key, count, spread);
         if let Some(records) = usize::try_from(partition)
             .ok()
             .and_then(|at| partitions.get_mut(at))

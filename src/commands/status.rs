@@ -12,7 +12,7 @@ use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
 use crate::control::message::{LogPartition, Status};
-use crate::roles::capture::PartitionStatus;
+use crate::roles::capture::{HostStatus, PartitionStatus};
 
 /// Between two looks, from which rates are computed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -91,6 +91,10 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     if let Some(spool) = &status.spool {
         output::line(&format!("spool       {}", spooled(spool, status.now)))?;
     }
+    if !status.capture_hosts.is_empty() {
+        let hosts: Vec<_> = status.capture_hosts.iter().map(capture_host).collect();
+        output::line(&format!("capture     {}", hosts.join(", ")))?;
+    }
     output::line(&format!(
         "rates       {:.0} events/s in, {:.0} rows/s stored\n",
         rates.appended, rates.stored
@@ -98,7 +102,17 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     let partitions = status.log.partitions.iter();
     let rows: Vec<_> = partitions.map(|one| partition(one, status.now)).collect();
     output::table(
-        &["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"],
+        &[
+            "PARTITION",
+            "LOG",
+            "STORED UP TO",
+            "LAG",
+            "CAPTURE",
+            "OWNER",
+            "EPOCH",
+            "TAKE-OVERS",
+            "LAST ERROR",
+        ],
         &rows,
     )?;
     for (part, reason) in &status.faults {
@@ -110,29 +124,34 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn capture_host(host: &HostStatus) -> String {
+    let (name, count) = (printable(&host.name), host.partitions);
+    let (s, this) = (
+        if count == 1 { "" } else { "s" },
+        if host.is_this { ", this one" } else { "" },
+    );
+    format!("{name} ({count} partition{s}{this})")
+}
+
 fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
-    let (position, lag, state, error) = match &partition.capture {
-        Some(capture) => (
+    let place = [
+        partition.partition.to_string(),
+        format!("{}..{}", partition.earliest, partition.end),
+    ];
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let capture = match &partition.capture {
+        Some(capture) => [
             capture.next_offset.to_string(),
             capture.lag.to_string(),
             format!("{:?}", capture.state).to_lowercase(),
+            or_none(capture.owner.as_deref().map(printable)),
+            or_none(capture.epoch.map(|epoch| epoch.to_string())),
+            capture.take_overs.to_string(),
             last_error(capture, now),
-        ),
-        None => (
-            "-".to_owned(),
-            "-".to_owned(),
-            "not here".to_owned(),
-            String::new(),
-        ),
+        ],
+        None => ["-", "-", "not here", "-", "-", "-", ""].map(str::to_owned),
     };
-    vec![
-        partition.partition.to_string(),
-        format!("{}..{}", partition.earliest, partition.end),
-        position,
-        lag,
-        state,
-        error,
-    ]
+    place.into_iter().chain(capture).collect()
 }
 
 fn spooled(spool: &SpoolStatus, now: Timestamp) -> String {
@@ -186,6 +205,9 @@ mod tests {
             capture: Some(PartitionStatus {
                 next_offset: 20,
                 lag: 30,
+                owner: Some("db-1:42".to_owned()),
+                epoch: Some(7),
+                take_overs: 1,
                 last_error: Some("it\u{7} broke".to_owned()),
                 last_error_at: Some("2026-11-24T05:56:30Z".parse().unwrap()),
                 ..PartitionStatus::default()
@@ -193,7 +215,8 @@ mod tests {
         };
         let row = partition(&stuck, now);
         assert_eq!(row[2..4], ["20", "30"]);
-        assert_eq!(row[5], "it\\u{7} broke (3 min ago)");
+        assert_eq!(row[5..8], ["db-1:42", "7", "1"]);
+        assert_eq!(row[8], "it\\u{7} broke (3 min ago)");
         stuck.capture = None;
         assert_eq!(partition(&stuck, now)[3], "-");
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
-use crate::roles::capture::PartitionStatus;
+use crate::roles::capture::{HostStatus, PartitionStatus};
 use crate::store::dead_letters::Selection;
 
 /// What runs, for `momsflow status`.
@@ -28,6 +28,9 @@ pub struct Status {
     pub log: LogStatus,
     /// Nothing where there is none.
     pub spool: Option<SpoolStatus>,
+    /// The capture hosts that live, where capture runs here.
+    #[serde(default)]
+    pub capture_hosts: Vec<HostStatus>,
     /// The database that events go to, without its password.
     pub event_store: String,
 }

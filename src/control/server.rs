@@ -237,6 +237,7 @@ impl Control {
                 Some(spool) => Some(spool.status().await),
                 None => None,
             },
+            capture_hosts: self.capture.hosts(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),
                 // Nobody will tell: no role of this process needs one.

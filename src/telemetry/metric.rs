@@ -47,6 +47,14 @@ pub const CAPTURE_DELAY_SECONDS: &str = "momsflow_capture_delay_seconds";
 pub const CAPTURE_COMMIT_SECONDS: &str = "momsflow_capture_commit_seconds";
 /// Transactions that failed and were repeated; label `class` of the SQLSTATE.
 pub const CAPTURE_RETRIES_TOTAL: &str = "momsflow_capture_retries_total";
+/// Capture hosts that live, as this one sees them.
+pub const CAPTURE_HOSTS: &str = "momsflow_capture_hosts";
+/// Whether this host has the partition (1) or another one may have it (0); label `partition`.
+pub const CAPTURE_OWNED: &str = "momsflow_capture_owned";
+/// The epoch of the partition's lease, which rises at each change of its owner; label `partition`.
+pub const CAPTURE_LEASE_EPOCH: &str = "momsflow_capture_lease_epoch";
+/// Partitions that this host took after their owner had let the lease expire; label `partition`.
+pub const CAPTURE_TAKE_OVERS_TOTAL: &str = "momsflow_capture_take_overs_total";
 /// Restarts of the embedded PostgreSQL.
 pub const POSTGRES_RESTARTS_TOTAL: &str = "momsflow_postgres_restarts_total";
 
@@ -88,6 +96,16 @@ pub(super) fn describe_all() {
     describe_counter!(
         CAPTURE_RETRIES_TOTAL,
         "Capture transactions that failed and were repeated"
+    );
+    describe_gauge!(CAPTURE_HOSTS, "Capture hosts that live, as this one sees them");
+    describe_gauge!(CAPTURE_OWNED, "Whether this host has the partition");
+    describe_gauge!(
+        CAPTURE_LEASE_EPOCH,
+        "Epoch of the partition's lease, which rises at each change of its owner"
+    );
+    describe_counter!(
+        CAPTURE_TAKE_OVERS_TOTAL,
+        "Partitions taken after their owner had let the lease expire"
     );
     describe_counter!(POSTGRES_RESTARTS_TOTAL, "Restarts of the embedded PostgreSQL");
 }

@@ -18,6 +18,7 @@ mod preflight;
 mod raw;
 mod reader;
 mod record_batch;
+mod shelf;
 mod state;
 mod watch;
 
@@ -30,13 +31,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metrics::histogram;
 use rskafka::client::partition::Compression;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::batcher::{Batcher, Pending, size_of};
-use self::clients::{Clients, Slot};
-use self::reader::Reader;
+use self::batcher::{Pending, size_of};
+use self::clients::Clients;
+use self::shelf::{Common, Partition, Shelf};
 use self::state::State;
 use self::watch::Watch;
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
@@ -64,16 +65,10 @@ const BATCH_OVERHEAD: u64 = 256;
 #[derive(Debug)]
 pub struct KafkaLog {
     log_id: Uuid,
-    partitions: Vec<Partition>,
+    shelf: Arc<Shelf>,
     state: Arc<State>,
     budget: Arc<Semaphore>,
     tasks: Mutex<Option<Tasks>>,
-}
-
-#[derive(Debug)]
-struct Partition {
-    queue: mpsc::UnboundedSender<Pending>,
-    reader: Reader,
 }
 
 impl KafkaLog {
@@ -83,47 +78,30 @@ impl KafkaLog {
     /// [`LogError::Fatal`] with the remedies where the topic is not fit to keep events.
     pub fn open(config: &config::Kafka, found: &Preflight, clock: &Clock) -> Result<Arc<Self>, LogError> {
         refuse_unfit(config, found)?;
-        let clients = Arc::new(Clients::new(config.brokers.clone(), config.topic.clone()));
         let state = Arc::new(State::default());
+        let shelf = Arc::new(Shelf::new(Common {
+            config: config.clone(),
+            clients: Arc::new(Clients::new(config.brokers.clone(), config.topic.clone())),
+            state: state.clone(),
+            clock: clock.clone(),
+            compression: compression(config.compression),
+            max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
+        }));
         let mut tasks = Tasks::new("event log");
-        let partitions = (0..found.partitions).map(|partition| {
-            let (queue, waiting) = mpsc::unbounded_channel();
-            let batcher = Batcher {
-                partition,
-                slot: Slot::new(clients.clone(), partition),
-                queue: waiting,
-                state: state.clone(),
-                clock: clock.clone(),
-                compression: compression(config.compression),
-                max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
-                next: None,
-            };
-            let token = tasks.token();
-            tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
-            Partition {
-                queue,
-                reader: Reader::new(&clients, config, partition),
-            }
-        });
-        let partitions = partitions.collect();
+        shelf.grow(found.partitions, &mut tasks);
         let watch = Watch {
             config: config.clone(),
             log_id: found.log_id,
-            partitions: found.partitions,
+            shelf: shelf.clone(),
             min_insync: found.min_insync,
             state: state.clone(),
         };
         let token = tasks.token();
-        tasks.spawn("watch over Kafka", async move {
-            tokio::select! {
-                gone = watch.run() => gone,
-                () = token.cancelled() => Ok(()),
-            }
-        });
+        tasks.spawn("watch over Kafka", watch.run(token));
         info!(topic = config.topic, log_id = %found.log_id, "event log open");
         Ok(Arc::new(Self {
             log_id: found.log_id,
-            partitions,
+            shelf,
             state,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
             tasks: Mutex::new(Some(tasks)),
@@ -147,10 +125,9 @@ impl KafkaLog {
         Ok(())
     }
 
-    fn partition(&self, partition: i32) -> Result<&Partition, LogError> {
-        usize::try_from(partition)
-            .ok()
-            .and_then(|index| self.partitions.get(index))
+    fn partition(&self, partition: i32) -> Result<Arc<Partition>, LogError> {
+        self.shelf
+            .get(partition)
             .ok_or_else(|| LogError::Fatal(format!("there is no partition {partition}")))
     }
 }
@@ -199,7 +176,7 @@ impl EventLog for KafkaLog {
     }
 
     fn partitions(&self) -> i32 {
-        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+        self.shelf.len()
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
@@ -232,8 +209,8 @@ impl EventLog for KafkaLog {
         max_bytes: usize,
         max_wait: Duration,
     ) -> Result<Vec<StoredRecord>, LogError> {
-        let reader = &self.partition(partition)?.reader;
-        reader.fetch(offset, max_bytes, max_wait).await
+        let found = self.partition(partition)?;
+        found.reader.fetch(offset, max_bytes, max_wait).await
     }
 
     async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {

@@ -1,6 +1,7 @@
 //! The event log in a real Kafka.
 
 mod broker;
+mod hosts;
 mod preflight;
 mod raw_producer;
 mod reading;

@@ -149,7 +149,7 @@ async fn acknowledged_again(serve: &Serve) {
 }
 
 /// Sends batches and repeats each until it is acknowledged, or all is over; gives the ids that were.
-async fn send(
+pub(super) async fn send(
     http: reqwest::Client,
     url: String,
     key: String,
