@@ -196,7 +196,7 @@ mod tests {
         (
             "log.level",
             "a text in quotes",
-            "level = \"info,fjall=warn,lsm_tree=warn,actix_server=warn,refinery_core=warn\"",
+            "level = \"info,actix_server=warn,refinery_core=warn\"",
         ),
         (
             "kafka.brokers",
