@@ -65,6 +65,7 @@ impl Ingest {
         outcome
             .unwrap_or_else(|_| Err(LogError::Unavailable("the append took too long".to_owned())))
             .map(drop)
+            .inspect(|()| self.refusals.end())
             .inspect_err(|error| self.refusals.take(error, self.clock.now()))
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::event::{Client, EventKind, Policy, Reject};
-use crate::http::{Overloaded, Source};
+use crate::http::{Budget, Overloaded, Source, for_outage};
 use crate::lifecycle::Health;
 use crate::{config, event};
 
@@ -153,6 +153,15 @@ impl Ingest {
             }
         }
         SubmitError::Rejected { reject, kept }
+    }
+
+    /// Seconds after which a client whose events the log refused shall come again. While the log is unwell (disk full,
+    /// Kafka away) that goes by how long it has been; else it was too slow for what is in flight.
+    fn retry_after(&self, budget: &Budget) -> u64 {
+        match self.log.health() {
+            Ok(()) => budget.retry_after(),
+            Err(_) => for_outage(self.refusals.lasted(self.clock.now())),
+        }
     }
 
     /// Tells `health` while the log takes no appends, until the token is cancelled.
