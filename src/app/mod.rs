@@ -3,13 +3,13 @@
 //! Tasks run in four stages, stopped one after the other: the *front* takes requests; *capture* stores what was
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
+mod listeners;
 mod log;
 mod parts;
 mod postgres;
 mod stages;
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
+use self::listeners::{Listeners, cannot_listen};
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
 use crate::broker::{EventLog, intake};
@@ -27,7 +28,7 @@ use crate::control::server::Control;
 use crate::control::{new_socket, server};
 use crate::data_dir::DataDir;
 use crate::http::admin::AdminServer;
-use crate::http::{DEFAULT_SOURCE, Gate, Server, Source, Sources};
+use crate::http::{Bound, DEFAULT_SOURCE, Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
@@ -66,10 +67,10 @@ impl App {
         cancel: impl Future<Output = ()>,
     ) -> anyhow::Result<Option<Self>> {
         let shutdown_deadline = config.shutdown_deadline;
-        let data_dir = DataDir::open(&config.data_dir)?;
+        let (listeners, data_dir) = listeners::take(&config)?;
         let mut stages = Stages::new();
         let started = tokio::select! {
-            started = start(&mut stages, config, &data_dir, env) => started.map(Some),
+            started = start(&mut stages, config, &data_dir, listeners, env) => started.map(Some),
             () = cancel => Ok(None),
         };
         match started {
@@ -104,6 +105,7 @@ async fn start(
     stages: &mut Stages,
     config: Config,
     data_dir: &DataDir,
+    listeners: Listeners,
     env: &HashMap<String, String>,
 ) -> anyhow::Result<Addresses> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
@@ -119,12 +121,19 @@ async fn start(
         shared.clock.clone(),
         &shared.config,
     ));
-    let http = match shared.config.roles.contains(&Role::Ingest) {
-        true => Some(start_ingest(stages, &shared, sources, &ingest)?),
-        false => None,
+    let http = match listeners.http {
+        Some(bound) => Some(start_ingest(stages, &shared, bound, sources, &ingest)?),
+        None => None,
     };
     let control = Arc::new(shared.control(http));
-    let admin = start_admin(stages, &shared, data_dir.path(), metrics, control)?;
+    let admin = start_admin(
+        stages,
+        &shared,
+        listeners.admin,
+        data_dir.path(),
+        metrics,
+        control,
+    )?;
     Ok(Addresses {
         http,
         admin,
@@ -221,14 +230,22 @@ fn process_name() -> String {
 fn start_ingest(
     stages: &mut Stages,
     shared: &Shared,
+    bound: Bound,
     sources: Sources,
     ingest: &Arc<ingest::Ingest>,
 ) -> anyhow::Result<SocketAddr> {
     let (config, health) = (&shared.config, &shared.health);
     let gate = Arc::new(Gate::new(&config.http, sources));
     let routes = vec![ingest::routes(ingest.clone())];
-    let server = Server::bind(&config.http, gate, health, routes, config.shutdown_deadline)
-        .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;
+    let server = Server::listen(
+        bound,
+        &config.http,
+        gate,
+        health,
+        routes,
+        config.shutdown_deadline,
+    )
+    .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;
     let addr = server.addr();
     info!(%addr, "http listens");
     let token = stages.front.token();
@@ -243,13 +260,14 @@ fn start_ingest(
 fn start_admin(
     stages: &mut Stages,
     shared: &Shared,
+    bound: Bound,
     data_dir: &Path,
     metrics: PrometheusHandle,
     control: Arc<Control>,
 ) -> anyhow::Result<SocketAddr> {
     let (config, health) = (&shared.config, &shared.health);
     let socket = new_socket(data_dir).context("no folder for the control socket can be made")?;
-    let server = AdminServer::bind(config.admin.listen, metrics, health, Vec::new())
+    let server = AdminServer::listen(bound, metrics, health, Vec::new())
         .map_err(|error| cannot_listen("admin.listen", config.admin.listen, &error))?;
     let addr = server.addr();
     // The address is set once: this function is the only one that does.
@@ -261,12 +279,4 @@ fn start_admin(
     let token = stages.back.token();
     stages.back.spawn("admin", server.run(token));
     Ok(addr)
-}
-
-fn cannot_listen(field: &str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
-    let variable = field.to_uppercase().replace('.', "__");
-    anyhow::anyhow!(
-        "cannot listen on {addr} ({field}): {error}\n\n\
-         hint: is another momsflow running? MOMSFLOW_{variable}=127.0.0.1:0 takes a free port"
-    )
 }

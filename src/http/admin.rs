@@ -1,7 +1,7 @@
 //! The private server: metrics, probes, and what the process's own commands need.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use actix_web::{App, HttpResponse, HttpServer, dev, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::listen::Bound;
 use super::probe;
 use super::server::Routes;
 use crate::lifecycle::Health;
@@ -21,21 +22,20 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Binds the TCP listener; `routes` are the caller's own beside `/metrics`, `/live` and `/ready`.
+    /// Listens on the TCP address; `routes` are the caller's own beside `/metrics`, `/live` and `/ready`.
     ///
     /// # Errors
-    /// Where the address cannot be bound.
-    pub fn bind(
-        listen: SocketAddr,
+    /// Where the address was taken since it was bound.
+    pub fn listen(
+        bound: Bound,
         metrics: PrometheusHandle,
         health: &Health,
         routes: Vec<Routes>,
     ) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let health = health.clone();
-        let listener = TcpListener::bind(listen)?;
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr()?;
+        let addr = bound.addr();
+        let listener = bound.listen()?;
         let factory = move || {
             let app = App::new()
                 .app_data(web::Data::new(metrics.clone()))

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use metrics::gauge;
 
+use super::retry_after;
 use crate::telemetry::metric;
 
-/// The longest wait that a client is asked for, in seconds, before the jitter.
-const LONGEST_WAIT: f64 = 30.0;
 /// What is supposed of the drain before anything was measured, in bytes a second.
 const FIRST_RATE: f64 = 1_000_000.0;
 /// How long a drain is measured before its rate replaces the last one.
 const WINDOW: Duration = Duration::from_secs(1);
+
+/// The most that is set aside for one request that has only announced its body.
+const MAX_PROMISE: usize = 256 * 1024;
 
 /// The budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,12 +30,14 @@ pub struct Overloaded {
 /// Counts the bytes of the requests that are being worked on and refuses more than its limit.
 ///
 /// What counts: each body as it arrives, its decompressed text as it grows, and before decoding as much again
-/// as its records will take. Bytes that a client only announced are not counted, so that a few slow clients
-/// with long Content-Lengths cannot use the budget up.
+/// as its records will take. What a client only announced is promised to it up to a size and for a moment: without
+/// that a crowd is let in at once, each with a piece of its body, and most are refused half way. It lapses, so that
+/// a few slow clients with long Content-Lengths cannot use the budget up.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
     used: AtomicUsize,
+    promised: AtomicUsize,
     drained: AtomicU64,
     drain: Mutex<Drain>,
 }
@@ -50,6 +54,7 @@ impl Budget {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
+            promised: AtomicUsize::new(0),
             drained: AtomicU64::new(0),
             drain: Mutex::new(Drain {
                 since: Instant::now(),
@@ -63,6 +68,7 @@ impl Budget {
         Reservation {
             budget: Arc::clone(self),
             bytes: 0,
+            promised: 0,
         }
     }
 
@@ -75,7 +81,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`Overloaded`].
-    pub fn check(&self, bytes: usize) -> Result<(), Overloaded> {
+    fn check(&self, bytes: usize) -> Result<(), Overloaded> {
         if self.used().saturating_add(bytes) > self.limit {
             return Err(self.overloaded());
         }
@@ -103,13 +109,16 @@ impl Budget {
         gauge!(metric::HTTP_IN_FLIGHT_BYTES).set(before.saturating_sub(bytes) as f64);
     }
 
-    /// The time that the present load takes to drain at the recent rate, and up to as long again.
     fn overloaded(&self) -> Overloaded {
-        let wait = (self.used() as f64 / self.rate()).clamp(1.0, LONGEST_WAIT);
         Overloaded {
-            retry_after: rand::random_range(wait..=wait * 2.0).ceil() as u64,
+            retry_after: self.retry_after(),
             hopeless: false,
         }
+    }
+
+    /// Seconds that the present load takes to drain at the recent rate, and up to as long again.
+    pub fn retry_after(&self) -> u64 {
+        retry_after::for_room(self.used(), self.rate())
     }
 
     fn rate(&self) -> f64 {
@@ -129,9 +138,30 @@ impl Budget {
 pub struct Reservation {
     budget: Arc<Budget>,
     bytes: usize,
+    /// What is set aside and not taken yet.
+    promised: usize,
 }
 
 impl Reservation {
+    /// Sets aside what a body of the announced length and its records will take, to be taken by
+    /// [`grow`](Self::grow).
+    ///
+    /// # Errors
+    /// [`Overloaded`] where there is no room for it beside what others use or are promised.
+    pub fn promise(&mut self, length: usize) -> Result<(), Overloaded> {
+        let budget = &self.budget;
+        let share = length.saturating_mul(2).min(MAX_PROMISE).min(budget.limit / 2);
+        let promised = budget.promised.fetch_add(share, Ordering::AcqRel) + share;
+        self.promised += share;
+        budget.check(length.max(promised))
+    }
+
+    /// Takes back what was promised and has not arrived.
+    pub fn lapse(&mut self) {
+        self.budget.promised.fetch_sub(self.promised, Ordering::AcqRel);
+        self.promised = 0;
+    }
+
     /// Takes more bytes.
     ///
     /// # Errors
@@ -142,12 +172,16 @@ impl Reservation {
             ..refused
         })?;
         self.bytes += bytes;
+        let kept = bytes.min(self.promised);
+        self.promised -= kept;
+        self.budget.promised.fetch_sub(kept, Ordering::AcqRel);
         Ok(())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        self.lapse();
         self.budget.give_back(self.bytes);
     }
 }
@@ -173,5 +207,27 @@ mod tests {
         second.grow(100).unwrap();
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_announced_is_set_aside_until_it_arrives_or_lapses() {
+        let budget = Budget::new(1000);
+        let (mut first, mut second, mut third) = (budget.reserve(), budget.reserve(), budget.reserve());
+        first.promise(200).unwrap();
+        second.promise(250).unwrap();
+        assert!(third.promise(100).is_err(), "900 of 1000 are spoken for");
+        drop(third);
+        // What was promised can be taken; it is then used instead.
+        first.grow(300).unwrap();
+        assert!(budget.reserve().promise(60).is_err());
+        second.lapse();
+        budget.reserve().promise(250).unwrap();
+        drop((first, second));
+        // One that asks for more than all of it hears so when it takes it.
+        let mut whole = budget.reserve();
+        whole.promise(900).unwrap();
+        assert!(whole.grow(1001).unwrap_err().hopeless);
+        drop(whole);
+        assert_eq!((budget.used(), budget.promised.load(Ordering::Relaxed)), (0, 0));
     }
 }

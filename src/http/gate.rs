@@ -66,8 +66,8 @@ impl Gate {
             max_decompressed: as_usize(self.config.max_decompressed_body),
             timeout: self.config.client_timeout,
         };
-        let encoding = body::check_head(request, &limits, &self.budget)?;
         let mut reservation = self.budget.reserve();
+        let encoding = body::check_head(request, &limits, &mut reservation)?;
         let body = body::read(
             payload,
             body::announced(request),

@@ -1,19 +1,28 @@
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_server::Server as ActixServer;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::{App, HttpServer, dev, web};
+use actix_web::{App, web};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
+use super::listen::Bound;
+use super::portions::Portions;
 use super::{guard, openapi, probe};
 use crate::config;
 use crate::lifecycle::Health;
 
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long a client that was refused early may go on sending before its connection is closed.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Registers a role's handlers; called once in each worker.
 pub type Routes = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
@@ -21,17 +30,18 @@ pub type Routes = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 /// A listening server that does not serve yet.
 pub struct Server {
     addr: SocketAddr,
-    server: dev::Server,
+    server: ActixServer,
     stop: CancellationToken,
 }
 
 impl Server {
-    /// Binds the public listener, with the routes of the roles. `drain` is how long requests may finish after
+    /// Listens on a public address, with the routes of the roles. `drain` is how long requests may finish after
     /// the stop. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// Where the address cannot be bound.
-    pub fn bind(
+    /// Where the address was taken since it was bound.
+    pub fn listen(
+        bound: Bound,
         config: &config::Http,
         gate: Arc<Gate>,
         health: &Health,
@@ -57,17 +67,36 @@ impl Server {
             workers => workers,
         };
         let stop = CancellationToken::new();
-        let listener = TcpListener::bind(config.listen)?;
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr()?;
-        let server = HttpServer::new(factory)
+        let addr = bound.addr();
+        let listener = bound.listen()?;
+        let builder = ActixServer::build();
+        let draining = builder.graceful_shutdown_signal();
+        let client_timeout = config.client_timeout;
+        // actix_web::HttpServer does the same, but has no place for a stream of one's own.
+        let connections = move || {
+            let draining = draining.clone();
+            let service = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let draining = draining.clone();
+                    async move { draining.notified().await }
+                })
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(client_timeout)
+                .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+                .local_addr(addr)
+                .h1(map_config(factory().into_factory(), |()| AppConfig::default()));
+            fn_service(async |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                Ok((Portions::new(stream), peer))
+            })
+            .and_then(service)
+        };
+        let server = builder
             .workers(workers)
-            .max_connections(config.max_connections.div_ceil(workers))
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(config.client_timeout)
+            .max_concurrent_connections(config.max_connections.div_ceil(workers))
             .shutdown_timeout(drain.as_secs().max(1))
             .shutdown_signal(stop.clone().cancelled_owned())
-            .listen(listener)?
+            .listen("http", listener, connections)?
             .run();
         Ok(Self { addr, server, stop })
     }

@@ -13,7 +13,7 @@ use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::config::{Config, Secret};
 use momsflow::event::wire::{self, WireRecord};
-use momsflow::http::{Gate, Server, Source, Sources};
+use momsflow::http::{Bound, Gate, Server, Source, Sources};
 use momsflow::lifecycle::Health;
 use momsflow::roles::ingest::{self, Ingest};
 use serde_json::Value;
@@ -166,7 +166,8 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
     ));
     let gate = Arc::new(Gate::new(&config.http, sources));
     let health = Health::default();
-    let server = Server::bind(
+    let server = Server::listen(
+        Bound::bind(config.http.listen).unwrap(),
         &config.http,
         gate.clone(),
         &health,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use momsflow::http::Bound;
 use momsflow::http::admin::AdminServer;
 use momsflow::lifecycle::Health;
 use serde_json::json;
@@ -49,6 +50,106 @@ async fn a_body_that_stops_half_way_is_not_taken() {
     .unwrap();
     assert!(!answer.contains("200 OK"), "{answer}");
     assert!(server.log.records().is_empty());
+    assert_eq!(server.post("/v1/track", EVENT).await.status, 200);
+}
+
+/// A request of so many events, with its head.
+fn batch(events: usize, connection: &str) -> (String, usize) {
+    let padding = "x".repeat(700);
+    let event = format!(r#"{{"type":"track","userId":"u","event":"e","properties":{{"a":"{padding}"}}}}"#);
+    let body = format!(r#"{{"batch":[{}]}}"#, vec![event; events].join(","));
+    let head = format!(
+        "POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer server-key\r\nConnection: {connection}\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + &body, body.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_sent_without_waiting_are_answered_each_in_turn() {
+    let server = serve(|_| ()).await;
+    let requests: String = [1, 300, 7, 60, 1, 1, 900]
+        .map(|events| batch(events, "keep-alive").0)
+        .concat();
+    let (last, _) = batch(2, "close");
+    let answers = server.raw((requests + &last).into_bytes()).await;
+    let text = format!("{}{}", answers.head, answers.body);
+    let accepted: Vec<&str> = text
+        .split(r#""accepted":"#)
+        .skip(1)
+        .filter_map(|rest| rest.split(',').next())
+        .collect();
+    assert_eq!(accepted, ["1", "300", "7", "60", "1", "1", "900", "2"], "{text}");
+    assert_eq!(server.log.events().len(), 1272);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_its_sending_half_gets_its_answer() {
+    let server = serve(|_| ()).await;
+    let addr = server.addr;
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(batch(400, "keep-alive").0.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = answer.await.unwrap();
+    assert!(answer.contains(r#""accepted":400"#), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_small_pieces_is_taken_as_it_trickles_in() {
+    let server = serve(|_| ()).await;
+    let addr = server.addr;
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_nodelay(true).unwrap();
+        for (number, piece) in batch(40, "close").0.as_bytes().chunks(331).enumerate() {
+            stream.write_all(piece).unwrap();
+            // Now and then longer than what was promised for the body holds.
+            std::thread::sleep(Duration::from_millis(if number % 40 == 10 { 150 } else { 1 }));
+        }
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = answer.await.unwrap();
+    assert!(answer.contains(r#""accepted":40"#), "{answer}");
+    assert_eq!(server.gate.budget().used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_refused_while_it_sends_reads_why() {
+    let server = serve(|config| config.http.in_flight = ByteSize::mib(1)).await;
+    server.log.hangs.store(true, Ordering::SeqCst);
+    let mut waiting = TcpStream::connect(server.addr).unwrap();
+    waiting.write_all(batch(400, "keep-alive").0.as_bytes()).unwrap();
+    until(&server, |used| used > 500_000).await;
+    let (large, length) = batch(700, "keep-alive");
+    assert!(length > 500_000, "more than fits");
+    let refused = server.raw(large.into_bytes()).await;
+    refused.assert_problem(503, "overloaded");
+    server.log.hangs.store(false, Ordering::SeqCst);
+    until(&server, |used| used == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_with_long_bodies_do_not_use_the_budget_up() {
+    let server = serve(|config| config.http.in_flight = ByteSize::mib(1)).await;
+    let addr = server.addr;
+    let _slow: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = TcpStream::connect(addr).unwrap();
+            write!(stream, "{HEAD}Content-Length: 200000\r\n\r\n{{").unwrap();
+            stream
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(server.post("/v1/track", EVENT).await.status, 200);
 }
 
@@ -188,8 +289,8 @@ async fn the_private_server_has_the_metrics_and_stops() {
     health.fail("ingest", "/srv/log has 7 bytes of disk left");
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("admin.sock");
-    let admin = AdminServer::bind(
-        "127.0.0.1:0".parse().unwrap(),
+    let admin = AdminServer::listen(
+        Bound::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
         recorder.handle(),
         &health,
         Vec::new(),

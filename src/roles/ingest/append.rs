@@ -19,6 +19,7 @@ impl Ingest {
         self.intake
             .append(records)
             .await
+            .inspect(|_| self.refusals.end())
             .inspect_err(|error| self.refusals.take(error, self.clock.now()))
     }
 }

@@ -21,7 +21,7 @@ use crate::broker::LogError;
 use crate::broker::intake::{Durability, Intake};
 use crate::clock::Clock;
 use crate::event::{Client, EventKind, Policy, Reject};
-use crate::http::{Overloaded, Source};
+use crate::http::{Budget, Overloaded, Source, for_outage};
 use crate::lifecycle::Health;
 use crate::{config, event};
 
@@ -151,6 +151,15 @@ impl Ingest {
             }
         }
         SubmitError::Rejected { reject, kept }
+    }
+
+    /// Seconds after which a client whose events were refused shall come again. While the log is unwell (disk full,
+    /// Kafka away) that goes by how long it has been; else it was too slow for what is in flight.
+    fn retry_after(&self, budget: &Budget) -> u64 {
+        match self.intake.health() {
+            Ok(()) => budget.retry_after(),
+            Err(_) => for_outage(self.refusals.lasted(self.clock.now())),
+        }
     }
 
     /// Tells `health` while neither the log nor a spool takes appends, until the token is cancelled.

@@ -1,5 +1,7 @@
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics::counter;
@@ -60,7 +62,11 @@ impl Notices {
 
 /// Logs that the log refuses appends, once a second: a full disk refuses each request of a busy server.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<Silence>);
+pub(super) struct Refusals {
+    silence: Mutex<Silence>,
+    /// When the first of the present row of refusals was, in milliseconds; 0 while the log takes appends.
+    since: AtomicI64,
+}
 
 #[derive(Default)]
 struct Silence {
@@ -71,14 +77,33 @@ struct Silence {
 
 impl Refusals {
     pub(super) fn take(&self, error: &LogError, now: Timestamp) {
+        let _ = self
+            .since
+            .compare_exchange(0, now.as_millisecond(), Ordering::Relaxed, Ordering::Relaxed);
         if let Some(refused) = self.due(now) {
             warn!(%error, refused, "append refused");
         }
     }
 
+    /// Hears that an append was taken.
+    pub(super) fn end(&self) {
+        // Every append comes here: a line that all workers only read costs them nothing.
+        if self.since.load(Ordering::Relaxed) != 0 {
+            self.since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How long the log has refused every append.
+    pub(super) fn lasted(&self, now: Timestamp) -> Duration {
+        match self.since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(now.as_millisecond().saturating_sub(since).max(0).unsigned_abs()),
+        }
+    }
+
     /// How many refusals there were since the last time that it was said, if it is time to say it again.
     fn due(&self, now: Timestamp) -> Option<u64> {
-        let mut silence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
         silence.refused += 1;
         let is_fresh = |at: Timestamp| now.duration_since(at).as_secs() == 0;
         if silence.said_at.is_some_and(is_fresh) {
@@ -102,6 +127,19 @@ mod tests {
         assert_eq!([1, 500, 999].map(|millis| refusals.due(at(millis))), [None; 3]);
         assert_eq!(refusals.due(at(1000)), Some(4));
         assert_eq!(refusals.due(at(5000)), Some(1));
+    }
+
+    #[test]
+    fn an_outage_lasts_from_its_first_refusal_to_the_next_append() {
+        let refusals = Refusals::default();
+        let at = |seconds: i64| Timestamp::from_second(1_764_000_000 + seconds).unwrap();
+        let error = LogError::Unavailable("full".to_owned());
+        assert_eq!(refusals.lasted(at(0)), Duration::ZERO);
+        refusals.take(&error, at(0));
+        refusals.take(&error, at(7));
+        assert_eq!(refusals.lasted(at(20)), Duration::from_secs(20));
+        refusals.end();
+        assert_eq!(refusals.lasted(at(21)), Duration::ZERO);
     }
 
     #[test]

@@ -44,9 +44,6 @@ const SUBMIT: [(&str, Shape); 21] = [
 const SETTINGS: [&str; 2] = ["/v1/projects/{key}/settings", "/projects/{key}/settings"];
 const VALIDATE: &str = "/v1/validate";
 
-/// Seconds after which a client comes again when the log takes nothing: from, to, at random.
-const LOG_RETRY: std::ops::RangeInclusive<u64> = 2..=8;
-
 /// Every path that ingest serves, with its method.
 pub fn paths() -> Vec<(&'static str, &'static str)> {
     let submit = SUBMIT.iter().map(|(path, _)| ("post", *path));
@@ -101,7 +98,7 @@ async fn submit(
         .await
     {
         Ok(answer) => answered(&answer, shape),
-        Err(error) => refuse(&problem_of(error)),
+        Err(error) => refuse(&problem_of(error, || ingest.retry_after(gate.budget()))),
     }
 }
 
@@ -133,7 +130,7 @@ async fn validate(
     };
     match ingest.preview(&body, &submission, |bytes| reservation.grow(bytes)) {
         Ok(preview) => previewed(&preview),
-        Err(error) => refuse(&problem_of(error)),
+        Err(error) => refuse(&problem_of(error, || ingest.retry_after(gate.budget()))),
     }
 }
 
@@ -216,7 +213,7 @@ fn rejected_problem(code: RejectCode, detail: &str, pointer: &str) -> Problem {
 }
 
 /// The one place where ingest's errors become statuses. What the log says stays in the process.
-fn problem_of(error: SubmitError) -> Problem {
+fn problem_of(error: SubmitError, retry_after: impl FnOnce() -> u64) -> Problem {
     match error {
         SubmitError::Rejected { reject, kept } => {
             let problem = rejected_problem(reject.code, &reject.detail, &reject.pointer);
@@ -234,7 +231,7 @@ fn problem_of(error: SubmitError) -> Problem {
             ProblemCode::LogUnavailable,
             "the events were not stored; send them again, they are not stored twice",
         )
-        .retry_after(rand::random_range(LOG_RETRY)),
+        .retry_after(retry_after()),
     }
 }
 

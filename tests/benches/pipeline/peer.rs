@@ -10,7 +10,7 @@ use momsflow::broker::intake::Intake;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::config::{Config, Secret};
-use momsflow::http::{Gate, Server, Source, Sources};
+use momsflow::http::{Bound, Gate, Server, Source, Sources};
 use momsflow::lifecycle::Health;
 use momsflow::roles::ingest::{Ingest, routes};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,8 @@ async fn forgetful() {
     let health = Health::default();
     // The recorder of serve counts here as well.
     let _metrics = momsflow::telemetry::start_metrics().unwrap();
-    let server = Server::bind(
+    let server = Server::listen(
+        Bound::bind(config.http.listen).unwrap(),
         &config.http,
         gate,
         &health,

@@ -23,7 +23,7 @@ async fn a_second_serve_on_one_data_dir_hears_who_holds_it() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_with_a_way_out_and_nothing_is_left_running() {
+async fn a_taken_port_is_named_with_its_holder_and_nothing_is_left_behind() {
     let serve = shared().await;
     let folder = tempfile::tempdir().unwrap();
     // The embedded PostgreSQL's account must be able to pass through.
@@ -34,13 +34,27 @@ async fn a_taken_port_is_named_with_a_way_out_and_nothing_is_left_running() {
         .env("MOMSFLOW_ADMIN__LISTEN", free_address().to_string());
     let ran = run(other).await;
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let holder = format!("process {} (momsflow) listens there", serve.pid().unwrap());
     for says in [
         "cannot listen on",
         "http.listen",
-        "hint: is another momsflow running?",
+        &holder,
+        "hint: is another momsflow running? Stop it, or set http.listen in the config",
     ] {
         assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
     }
-    let postmaster = folder.path().join("data/postgres/cluster/postmaster.pid");
-    assert!(!postmaster.exists(), "its PostgreSQL runs on");
+    assert!(!folder.path().join("data").exists(), "a data dir is left behind");
+
+    let mut other = super::in_folder(folder.path(), &["serve", "--data-dir", "data"]);
+    other
+        .env("MOMSFLOW_HTTP__LISTEN", free_address().to_string())
+        .env("MOMSFLOW_ADMIN__LISTEN", serve.admin().to_string());
+    let ran = run(other).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("(admin.listen)") && ran.stderr.contains(&holder),
+        "{}",
+        ran.stderr
+    );
+    assert!(!folder.path().join("data").exists(), "a data dir is left behind");
 }
