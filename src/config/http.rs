@@ -22,7 +22,8 @@ pub struct Http {
     /// The largest request body after decompression.
     #[schemars(with = "String")]
     pub max_decompressed_body: ByteSize,
-    /// Memory for requests that are being worked on; above it new ones get 503 with a Retry-After.
+    /// Memory for connections and the requests that are being worked on; above it new requests get 503 with a
+    /// Retry-After. A connection counts 16 KiB; together they leave requests a quarter at least.
     #[schemars(with = "String")]
     pub in_flight: ByteSize,
     /// How long a client may take to send its headers and its body.

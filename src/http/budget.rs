@@ -17,6 +17,9 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// The most that is set aside for one request that has only announced its body.
 const MAX_PROMISE: usize = 256 * 1024;
 
+/// What an open connection takes: read and write buffers, the head of its request, its place in the server.
+const CONNECTION: usize = 16 * 1024;
+
 /// The budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the in-flight budget is used up; come again in {retry_after} s")]
@@ -27,15 +30,17 @@ pub struct Overloaded {
     pub hopeless: bool,
 }
 
-/// Counts the bytes of the requests that are being worked on and refuses more than its limit.
+/// Counts the bytes of connections and of the requests that are being worked on, and refuses more than its limit.
 ///
-/// What counts: each body as it arrives, its decompressed text as it grows, and before decoding as much again
+/// Connections are never refused here; they leave less for requests, down to a quarter of the limit.
+/// What counts of a request: each body as it arrives, its decompressed text as it grows, and before decoding as much again
 /// as its records will take. What a client only announced is promised to it up to a size and for a moment: without
 /// that a crowd is let in at once, each with a piece of its body, and most are refused half way. It lapses, so that
 /// a few slow clients with long Content-Lengths cannot use the budget up.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
+    connections: AtomicUsize,
     used: AtomicUsize,
     promised: AtomicUsize,
     drained: AtomicU64,
@@ -53,6 +58,7 @@ impl Budget {
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            connections: AtomicUsize::new(0),
             used: AtomicUsize::new(0),
             promised: AtomicUsize::new(0),
             drained: AtomicU64::new(0),
@@ -61,6 +67,21 @@ impl Budget {
                 rate: FIRST_RATE,
             }),
         })
+    }
+
+    /// Counts an open connection until the answer is dropped.
+    pub fn connect(self: &Arc<Self>) -> Connection {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connection(Arc::clone(self))
+    }
+
+    /// What connections leave for requests.
+    fn room(&self) -> usize {
+        let connections = self
+            .connections
+            .load(Ordering::Relaxed)
+            .saturating_mul(CONNECTION);
+        self.limit.saturating_sub(connections).max(self.limit / 4)
     }
 
     /// Opens a reservation of nothing yet.
@@ -82,17 +103,18 @@ impl Budget {
     /// # Errors
     /// [`Overloaded`].
     fn check(&self, bytes: usize) -> Result<(), Overloaded> {
-        if self.used().saturating_add(bytes) > self.limit {
+        if self.used().saturating_add(bytes) > self.room() {
             return Err(self.overloaded());
         }
         Ok(())
     }
 
     fn take(&self, bytes: usize) -> Result<(), Overloaded> {
+        let room = self.room();
         let taken = self
             .used
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+                used.checked_add(bytes).filter(|sum| *sum <= room)
             });
         match taken {
             Ok(before) => {
@@ -133,6 +155,16 @@ impl Budget {
     }
 }
 
+/// An open connection's share of the budget; dropping it gives it back.
+#[derive(Debug)]
+pub struct Connection(Arc<Budget>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A request's share of the budget; dropping it gives the bytes back.
 #[derive(Debug)]
 pub struct Reservation {
@@ -150,7 +182,7 @@ impl Reservation {
     /// [`Overloaded`] where there is no room for it beside what others use or are promised.
     pub fn promise(&mut self, length: usize) -> Result<(), Overloaded> {
         let budget = &self.budget;
-        let share = length.saturating_mul(2).min(MAX_PROMISE).min(budget.limit / 2);
+        let share = length.saturating_mul(2).min(MAX_PROMISE).min(budget.room() / 2);
         let promised = budget.promised.fetch_add(share, Ordering::AcqRel) + share;
         self.promised += share;
         budget.check(length.max(promised))
@@ -207,6 +239,20 @@ mod tests {
         second.grow(100).unwrap();
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn connections_leave_less_for_requests_but_never_nothing() {
+        let budget = Budget::new(4 * CONNECTION);
+        let mut request = budget.reserve();
+        let connections: Vec<_> = (0..100).map(|_| budget.connect()).collect();
+        request.grow(CONNECTION).unwrap();
+        assert!(
+            !request.grow(1).unwrap_err().hopeless,
+            "there may be fewer of them later"
+        );
+        drop(connections);
+        request.grow(3 * CONNECTION).unwrap();
     }
 
     #[test]

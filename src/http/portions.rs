@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
+use super::budget::Connection;
+
 /// The most that is handed over before the reader must look at it.
 const PORTION: usize = 8 * 1024;
 /// With less room than this actix-http lets its buffer grow before it reads on (`LW_BUFFER_SIZE`).
@@ -24,13 +26,16 @@ pub(super) struct Portions {
     stream: TcpStream,
     /// What is left of this portion.
     left: usize,
+    /// Held while the connection is open.
+    _share: Connection,
 }
 
 impl Portions {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, share: Connection) -> Self {
         Self {
             stream,
             left: PORTION,
+            _share: share,
         }
     }
 
@@ -111,11 +116,15 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::http::budget::Budget;
 
     async fn pair() -> (Portions, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Portions::new(listener.accept().await.unwrap().0), client)
+        (
+            Portions::new(listener.accept().await.unwrap().0, Budget::new(0).connect()),
+            client,
+        )
     }
 
     /// Reads as actix-http does: until `Pending`, growing the buffer when less than `SPARE` is free. Returns the

@@ -1,3 +1,4 @@
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ impl Server {
         routes: Vec<Routes>,
         drain: Duration,
     ) -> io::Result<Self> {
+        let budget = Arc::clone(gate.budget());
         let gate = web::Data::from(gate);
         let health = health.clone();
         let factory = move || {
@@ -85,9 +87,10 @@ impl Server {
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 .local_addr(addr)
                 .h1(map_config(factory().into_factory(), |()| AppConfig::default()));
-            fn_service(async |stream: TcpStream| {
+            let budget = Arc::clone(&budget);
+            fn_service(move |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
-                Ok((Portions::new(stream), peer))
+                ready(Ok((Portions::new(stream, budget.connect()), peer)))
             })
             .and_then(service)
         };
