@@ -13,7 +13,8 @@ pub struct Capture {
     pub max_batch: ByteSize,
     /// How many months are kept ready ahead of the present one.
     pub months_ahead: u8,
-    /// How long a partition's lease lasts without being renewed.
+    /// How long a host's leases on partitions last without being renewed; it renews them three times as often. The
+    /// partitions of a host that died wait so long for another one. The same on all hosts.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub lease: Duration,

@@ -14,6 +14,7 @@ use momsflow::event::wire::{VERSION, encode_event, encode_rejection};
 use momsflow::event::{Event, EventKind, Origin, Payload, RejectedBecause, Rejection};
 use momsflow::lifecycle::Health;
 use momsflow::roles::capture::{Capture, Status};
+use momsflow::store::migrate::{Database, migrate};
 use momsflow::store::pool;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::shared::event_store;
-use crate::support::{connect, value};
+use crate::support::{DataDir, connect, value};
 
 /// A capture over a log and a database of its own.
 struct Bench {
@@ -243,6 +244,8 @@ async fn copies_are_counted_and_those_that_differ_are_conflicts() {
     bench.drained().await;
     bench.append(0, all()).await; // by COPY, which fails as a whole
     bench.append(1, all()).await; // by another partition's worker
+    // In one batch with the copies, each of what follows would be compared with the first of them.
+    bench.drained().await;
     let mut other = event(&bench.clock, ids[0]);
     other.user_id = Some("somebody else".into());
     bench
@@ -591,6 +594,54 @@ async fn a_lease_that_is_handed_over_costs_the_giver_no_connection() {
     );
     bench.stop().await;
     assert_eq!(bench.count("capture_hosts").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_each_host_has_what_it_had() {
+    let data = DataDir::new();
+    let postgres = data.start().await;
+    let database = postgres.events_config();
+    migrate(&database, Database::Events).await.unwrap();
+    // Its own database is not used.
+    let bench = Bench::new().await;
+    let hosts: Vec<_> = ["three", "four"]
+        .into_iter()
+        .map(|owner| {
+            let capture = Capture {
+                pool: pool::connect(database.clone(), 4),
+                database: database.clone(),
+                health: Health::default(),
+                ..bench.capture(owner)
+            };
+            let (token, health) = (CancellationToken::new(), capture.health.clone());
+            let running = tokio::spawn(capture.run(token.clone()));
+            (token, health, running)
+        })
+        .collect();
+    let owned = "SELECT string_agg(owner || ' ' || log_partition, ', ' ORDER BY owner) FROM leases \
+                 WHERE expires_at > now()";
+    let look = async || value(&connect(&database).await.unwrap(), owned).await;
+    let is_shared = |owned: &str| owned.contains("three") && owned.contains("four");
+    crate::serve::until("each has one", async || is_shared(&look().await)).await;
+    let before = look().await;
+
+    postgres.stop().await.unwrap();
+    // Longer than a lease.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let postgres = data.start().await;
+    crate::serve::until("each has one again", async || is_shared(&look().await)).await;
+    crate::serve::until("both are healthy", async || {
+        hosts.iter().all(|(_, health, _)| health.faults().is_empty())
+    })
+    .await;
+    assert_eq!(look().await, before);
+    let taken = "SELECT sum(take_overs) FROM leases";
+    assert_eq!(value(&connect(&database).await.unwrap(), taken).await, "0");
+    for (token, _, running) in hosts {
+        token.cancel();
+        running.await.unwrap().unwrap();
+    }
+    postgres.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::gauge;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -20,6 +21,9 @@ use crate::telemetry::metric;
 const PART: &str = "capture leases";
 /// What is looked at again when it expires is looked at a moment later, when it surely has.
 const MOMENT: Duration = Duration::from_millis(50);
+/// How long the others may need to be back after an outage; their attempts are `LONGEST_WAIT` apart.
+const SETTLING: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long a stop waits for PostgreSQL to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -30,6 +34,10 @@ pub(super) struct Membership {
     has_left: bool,
     /// The log has not answered here for long, while it may answer other hosts.
     is_aside: bool,
+    /// When the others last heard of this host.
+    heard_at: Instant,
+    /// Until when nothing new is taken.
+    settled_at: Instant,
 }
 
 impl Membership {
@@ -39,6 +47,8 @@ impl Membership {
             shares,
             has_left: false,
             is_aside: false,
+            heard_at: Instant::now(),
+            settled_at: Instant::now(),
         }
     }
 
@@ -49,7 +59,7 @@ impl Membership {
         leaving: CancellationToken,
         token: CancellationToken,
     ) -> Result<(), String> {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_WAIT);
         let given_up = async {
             token.cancelled().await;
             tokio::time::sleep(FAREWELL).await;
@@ -85,6 +95,7 @@ impl Membership {
             let kept = async { Ok(link.keep(&host, &self.shares.held(), is_absent).await?) };
             let neighbours = self.patience().within(kept).await?;
             backoff.reset();
+            self.note_silence();
             if !is_absent && !is_known {
                 link.tell().await?;
             }
@@ -105,6 +116,14 @@ impl Membership {
                 () = tokio::time::sleep(self.until_next_look(&neighbours)) => {}
             }
         }
+    }
+
+    /// After an outage of PostgreSQL all leases have expired, and the first host that is back would take them all.
+    fn note_silence(&mut self) {
+        if self.heard_at.elapsed() > self.capture.config.lease {
+            self.settled_at = Instant::now() + SETTLING;
+        }
+        self.heard_at = Instant::now();
     }
 
     /// Notes whether this host can reach the log; true when it could not for so long that it makes room for others.
@@ -155,12 +174,16 @@ impl Membership {
             .chain(leases)
             .filter(|(owner, _)| **owner != self.capture.owner)
             .map(|(_, remaining)| remaining + MOMENT)
+            .chain(self.settled_at.checked_duration_since(Instant::now()))
             .fold(self.capture.config.lease / 3, Duration::min)
     }
 
     fn decide(&self, host: &Host, neighbours: &Neighbours) {
         let partitions = self.capture.log.partitions();
-        let wanted = share(&host.id, partitions, neighbours);
+        let mut wanted = share(&host.id, partitions, neighbours);
+        if Instant::now() < self.settled_at {
+            wanted.retain(|partition| self.shares.is_wanted(*partition));
+        }
         self.show(partitions, neighbours);
         // Who leaves takes nothing new, and the workers know by themselves what to finish.
         if !self.has_left {
