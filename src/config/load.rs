@@ -97,14 +97,7 @@ fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
     for (key, value) in merged {
         let kept = match value.kind {
             ValueKind::Table(section) => {
-                let wrap = |name: &str, value: &Value| {
-                    let section = Table::from([(name.to_owned(), value.clone())]);
-                    Table::from([(key.clone(), self::value(section))])
-                };
-                let fields = section
-                    .into_iter()
-                    .filter(|(name, value)| fits(wrap(name, value), &format!("{key}.{name}"), faults));
-                self::value(fields.collect())
+                self::value(readable_section(std::slice::from_ref(&key), section, faults))
             }
             ValueKind::Array(items) if is_list_of_tables(&items) => {
                 let items = items.into_iter().enumerate();
@@ -115,6 +108,31 @@ fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
             _ => continue,
         };
         readable.insert(key, kept);
+    }
+    readable
+}
+
+/// A section, or one within another, without the values that their fields cannot take.
+fn readable_section(path: &[String], section: Table, faults: &mut Vec<Fault>) -> Table {
+    let mut readable = Table::new();
+    for (name, value) in section {
+        let path = [path, std::slice::from_ref(&name)].concat();
+        let alone = |value: Value| {
+            let nested = path.iter().rev().fold(value, |inner, name| {
+                self::value(Table::from([(name.clone(), inner)]))
+            });
+            nested.into_table().unwrap_or_default()
+        };
+        let field = path.join(".");
+        let kept = match value.kind {
+            ValueKind::Table(inner) if fits(alone(self::value(Table::new())), &field, faults) => {
+                self::value(readable_section(&path, inner, faults))
+            }
+            ValueKind::Table(_) => continue,
+            _ if fits(alone(value.clone()), &field, faults) => value,
+            _ => continue,
+        };
+        readable.insert(name, kept);
     }
     readable
 }

@@ -31,9 +31,12 @@ impl Fault {
     pub(super) fn wrong_type(field: &str, error: &config::ConfigError) -> Self {
         let text = error.to_string();
         let reason = text.split_once(" for key `").map_or(&*text, |(reason, _)| reason);
-        let constraint = match reason.split_once("expected struct ") {
-            Some((before, _)) => format!("{before}expected a section"),
-            None => reason.to_owned(),
+        let constraint = if let Some((before, _)) = reason.split_once("expected struct ") {
+            format!("{before}expected a section")
+        } else if let Some((_, written)) = reason.split_once("does not have variant constructor ") {
+            format!("`{written}` is none of its values")
+        } else {
+            reason.to_owned()
         };
         Self::new(
             field,
@@ -74,7 +77,7 @@ pub(super) fn validate(config: &Config, env: &HashMap<String, String>) -> Vec<Fa
     http(config, &mut faults);
     sources(config, env, &mut faults);
     storage(config, &mut faults);
-    config.kafka.validate(&mut faults);
+    config.kafka.validate(env, &mut faults);
     faults
 }
 

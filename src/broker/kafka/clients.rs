@@ -10,13 +10,15 @@ use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::access::Access;
 use super::failure::Failure;
+use super::raw::RawFetcher;
 use super::{CALL_TIMEOUT, CLIENT_ID};
 
 /// Makes clients of partitions, which share the knowledge of the cluster.
 #[derive(Debug)]
 pub(super) struct Clients {
-    brokers: Vec<String>,
+    access: Arc<Access>,
     topic: String,
     cluster: Mutex<Cluster>,
 }
@@ -31,17 +33,22 @@ struct Cluster {
 }
 
 impl Clients {
-    pub(super) fn new(brokers: Vec<String>, topic: String) -> Self {
+    pub(super) fn new(access: Arc<Access>, topic: String) -> Self {
         let cluster = Cluster {
             client: None,
             asked_at: Instant::now(),
             failure: None,
         };
         Self {
-            brokers,
+            access,
             topic,
             cluster: Mutex::new(cluster),
         }
+    }
+
+    /// Reads what the client library cannot read.
+    pub(super) fn raw_fetcher(&self, partition: i32) -> RawFetcher {
+        RawFetcher::new(self.access.clone(), self.topic.clone(), partition)
     }
 
     async fn partition(&self, partition: i32) -> Result<PartitionClient, Failure> {
@@ -86,12 +93,16 @@ impl Clients {
             client.list_topics().await?;
             return Ok(client);
         }
-        let client = ClientBuilder::new(self.brokers.clone())
+        let mut builder = ClientBuilder::new(self.access.brokers.clone())
             .client_id(CLIENT_ID)
-            .backoff_config(impatient())
-            .build()
-            .await?;
-        Ok(Arc::new(client))
+            .backoff_config(impatient());
+        if let Some(tls) = &self.access.tls {
+            builder = builder.tls_config(tls.config.clone());
+        }
+        if let Some(sasl) = self.access.library_sasl() {
+            builder = builder.sasl_config(sasl);
+        }
+        Ok(Arc::new(builder.build().await?))
     }
 }
 

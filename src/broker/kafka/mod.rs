@@ -8,18 +8,25 @@
 //! which errors are tried again. What it has no calls for (a topic's settings, its id, batches that others wrote in
 //! ways that it cannot read) goes over plain connections of our own.
 
+mod access;
 mod admin;
 mod batcher;
 mod clients;
 mod connection;
+mod diagnosis;
 mod failure;
+mod finding;
 mod header;
 mod preflight;
 mod raw;
 mod reader;
 mod record_batch;
+mod sasl;
 mod state;
+mod tls;
+mod verdict;
 mod watch;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +52,8 @@ use crate::config::{self, KafkaCompression};
 use crate::lifecycle::{Stop, Tasks, deadline_in};
 use crate::telemetry::metric;
 
-pub use preflight::{Finding, Preflight, PreflightError, look, prepare};
+pub use finding::Finding;
+pub use preflight::{Preflight, PreflightError, look, prepare};
 
 const CLIENT_ID: &str = "momsflow";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -83,7 +91,7 @@ impl KafkaLog {
     /// [`LogError::Fatal`] with the remedies where the topic is not fit to keep events.
     pub fn open(config: &config::Kafka, found: &Preflight, clock: &Clock) -> Result<Arc<Self>, LogError> {
         refuse_unfit(config, found)?;
-        let clients = Arc::new(Clients::new(config.brokers.clone(), config.topic.clone()));
+        let clients = Arc::new(Clients::new(found.access.clone(), config.topic.clone()));
         let state = Arc::new(State::default());
         let mut tasks = Tasks::new("event log");
         let partitions = (0..found.partitions).map(|partition| {
@@ -102,12 +110,13 @@ impl KafkaLog {
             tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
             Partition {
                 queue,
-                reader: Reader::new(&clients, config, partition),
+                reader: Reader::new(&clients, partition),
             }
         });
         let partitions = partitions.collect();
         let watch = Watch {
-            config: config.clone(),
+            access: found.access.clone(),
+            topic: config.topic.clone(),
             log_id: found.log_id,
             partitions: found.partitions,
             min_insync: found.min_insync,

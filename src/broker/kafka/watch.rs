@@ -3,17 +3,18 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::access::Access;
 use super::admin::{self, Topic};
 use super::preflight;
 use super::state::State;
 use crate::broker::LogError;
-use crate::config;
 
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks at the cluster now and then, so that its faults are known before an event runs into them.
 pub(super) struct Watch {
-    pub(super) config: config::Kafka,
+    pub(super) access: Arc<Access>,
+    pub(super) topic: String,
     pub(super) log_id: uuid::Uuid,
     pub(super) partitions: i32,
     pub(super) min_insync: usize,
@@ -29,18 +30,18 @@ impl Watch {
         let mut grown = false;
         loop {
             tokio::time::sleep(EVERY).await;
-            match admin::describe(&self.config.brokers, &self.config.topic).await {
-                Err(reason) => self.state.set_cluster(Some(reason)),
+            match admin::describe(&self.access, &self.topic).await {
+                Err(trouble) => self.state.set_cluster(Some(trouble.to_string())),
                 Ok(None) => {
-                    let reason = format!("the topic {} does not exist", self.config.topic);
+                    let reason = format!("the topic {} does not exist", self.topic);
                     self.state.set_cluster(Some(reason));
                 }
                 Ok(Some(topic)) => {
                     self.state.set_cluster(None);
-                    if preflight::log_id(&topic, &self.config.topic) != self.log_id {
+                    if preflight::log_id(&topic, &self.topic) != self.log_id {
                         return Err(LogError::Fatal(format!(
                             "the topic {} was made anew; a restart takes it as a new log",
-                            self.config.topic
+                            self.topic
                         )));
                     }
                     self.note(&topic);

@@ -4,6 +4,7 @@ mod broker;
 mod preflight;
 mod raw_producer;
 mod reading;
+mod secure;
 mod serving;
 
 use std::sync::Arc;
