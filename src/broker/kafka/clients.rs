@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::access::Access;
 use super::failure::Failure;
 use super::raw::RawFetcher;
-use super::{CALL_TIMEOUT, CLIENT_ID};
+use super::{CALL_TIMEOUT, CLIENT_ID, CONNECT_TIMEOUT};
 
 /// Makes clients of partitions, which share the knowledge of the cluster.
 #[derive(Debug)]
@@ -75,11 +75,7 @@ impl Clients {
                 return Ok(client.clone());
             }
         }
-        let asked = match timeout(CALL_TIMEOUT, self.ask(cluster.client.clone())).await {
-            Ok(asked) => asked,
-            Err(_) => Err(Failure::Retry("Kafka does not answer".to_owned())),
-        };
-        // After a failure from the bootstrap again: its connection may hang, and it would never look for another.
+        let asked = self.ask(cluster.client.take()).await;
         *cluster = Cluster {
             client: asked.as_ref().ok().cloned(),
             asked_at: Instant::now(),
@@ -89,10 +85,19 @@ impl Clients {
     }
 
     async fn ask(&self, known: Option<Arc<Client>>) -> Result<Arc<Client>, Failure> {
-        if let Some(client) = known {
-            client.list_topics().await?;
+        if let Some(client) = known
+            && matches!(timeout(CONNECT_TIMEOUT, client.list_topics()).await, Ok(Ok(_)))
+        {
             return Ok(client);
         }
+        // From the bootstrap again: the known client's connection may hang, and it would never look for another.
+        match timeout(CALL_TIMEOUT, self.connect()).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Failure::Retry("Kafka does not answer".to_owned())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<Client>, Failure> {
         let mut builder = ClientBuilder::new(self.access.brokers.clone())
             .client_id(CLIENT_ID)
             .backoff_config(impatient());

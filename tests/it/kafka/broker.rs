@@ -68,6 +68,8 @@ pub struct Listener {
     pub name: &'static str,
     pub protocol: &'static str,
     pub address: SocketAddr,
+    /// Where clients are sent to.
+    pub advertised: SocketAddr,
 }
 
 /// A broker of a test's own, to be killed and frozen.
@@ -111,11 +113,12 @@ impl Broker {
         let each =
             |text: &dyn Fn(&Listener) -> String| -> String { extra.listeners.iter().map(text).collect() };
         let open = each(&|listener| format!(",{}://{}", listener.name, listener.address));
+        let advertised = each(&|listener| format!(",{}://{}", listener.name, listener.advertised));
         let protocols = each(&|listener| format!(",{}:{}", listener.name, listener.protocol));
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
              listeners=PLAINTEXT://{broker}{open},CONTROLLER://{controller}\n\
-             advertised.listeners=PLAINTEXT://{broker}{open}\n\
+             advertised.listeners=PLAINTEXT://{broker}{advertised}\n\
              inter.broker.listener.name=PLAINTEXT\n\
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\

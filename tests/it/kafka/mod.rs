@@ -1,11 +1,13 @@
 //! The event log in a real Kafka.
 
 mod broker;
+mod faulty_network;
 mod preflight;
 mod raw_producer;
 mod reading;
 mod secure;
 mod serving;
+mod tcp_proxy;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,6 +88,7 @@ fn configure(folder: &Path) -> (Extra, HashMap<&'static str, String>) {
             name,
             protocol,
             address: *address,
+            advertised: *address,
         });
     let extra = Extra {
         listeners: listeners.collect(),
