@@ -95,6 +95,13 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         &["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"],
         &rows,
     )?;
+    for hot in &status.log.hot_keys {
+        let (key, percent) = (printable(&hot.key), hot.share * 100.0);
+        output::line(&format!(
+            "\nhot key: {key} makes {percent:.0} % of partition {}",
+            hot.partition
+        ))?;
+    }
     for (part, reason) in &status.faults {
         output::line(&format!("\nunhealthy: {part}: {}", printable(reason)))?;
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::broker::HotKey;
 use crate::config::Role;
 use crate::roles::capture::PartitionStatus;
 use crate::store::dead_letters::Selection;
@@ -35,6 +36,9 @@ pub struct LogStatus {
     pub kind: String,
     pub log_id: Uuid,
     pub partitions: Vec<LogPartition>,
+    /// Persons whose events crowd a partition, where ingest runs here.
+    #[serde(default)]
+    pub hot_keys: Vec<HotKey>,
 }
 
 /// One partition of the log, and how far capture is, where capture runs here.

@@ -178,6 +178,7 @@ impl Control {
                 kind: self.log.kind().to_owned(),
                 log_id: self.log.log_id(),
                 partitions,
+                hot_keys: self.log.hot_keys(),
             },
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),

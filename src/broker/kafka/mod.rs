@@ -17,6 +17,7 @@ mod diagnosis;
 mod failure;
 mod finding;
 mod header;
+mod hot_keys;
 mod preflight;
 mod raw;
 mod reader;
@@ -43,10 +44,11 @@ use uuid::Uuid;
 
 use self::batcher::{Batcher, Pending, size_of};
 use self::clients::{Clients, Slot};
+use self::hot_keys::HotKeys;
 use self::reader::Reader;
 use self::state::State;
 use self::watch::Watch;
-use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
+use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
 use crate::config::{self, KafkaCompression};
 use crate::lifecycle::{Stop, Tasks, deadline_in};
@@ -105,6 +107,7 @@ impl KafkaLog {
                 compression: compression(config.compression),
                 max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
                 next: None,
+                hot_keys: HotKeys::new(tokio::time::Instant::now()),
             };
             let token = tasks.token();
             tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
@@ -254,6 +257,10 @@ impl EventLog for KafkaLog {
 
     fn health(&self) -> Result<(), String> {
         self.state.health()
+    }
+
+    fn hot_keys(&self) -> Vec<HotKey> {
+        self.state.hot_keys()
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use tracing::info;
 use uuid::Uuid;
 
+use super::CALL_TIMEOUT;
 use super::access::Access;
 use super::admin::{self, CreateError, Topic};
 use super::connection::Connection;
@@ -73,10 +76,18 @@ pub async fn prepare(config: &config::Kafka, max_event: u64) -> Result<Preflight
         .await
         .map_err(|error| not_created(config, error))?;
     info!(topic = config.topic, partitions = config.partitions, "topic made");
-    // A broker may hear of it a moment later.
-    look_over(&access, config, max_event).await?.ok_or_else(|| {
-        PreflightError::Unreachable(format!("the new topic {} is not there yet", config.topic))
-    })
+    // A broker hears of it a moment later.
+    let until = Instant::now() + CALL_TIMEOUT;
+    loop {
+        if let Some(found) = look_over(&access, config, max_event).await? {
+            return Ok(found);
+        }
+        if Instant::now() >= until {
+            let reason = format!("the new topic {} is not there yet", config.topic);
+            return Err(PreflightError::Unreachable(reason));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Looks at the topic and changes nothing; `None` where it is missing.

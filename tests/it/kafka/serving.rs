@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::broker::{Broker, console_produce, shared, topic_on};
 use crate::serve::Serve;
 
-pub fn toml(kafka: &config::Kafka) -> String {
+pub(super) fn toml(kafka: &config::Kafka) -> String {
     format!(
         "[kafka]\nbrokers = [\"{}\"]\ntopic = \"{}\"\npartitions = {}\nreplication = 1\nmin_insync_replicas = 1\n",
         kafka.brokers[0], kafka.topic, kafka.partitions
@@ -111,13 +111,13 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
 }
 
 /// Clients that send batches, each again until it is acknowledged.
-pub struct Load {
+pub(super) struct Load {
     over: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Load {
-    pub fn start(serve: &Serve) -> Self {
+    pub(super) fn start(serve: &Serve) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let client = |number| {
             let (http, url, key) = (serve.client(), serve.url("/v1/batch"), serve.write_key());
@@ -128,7 +128,7 @@ impl Load {
     }
 
     /// Ends it, and sees that what was acknowledged is stored, each event once.
-    pub async fn end_and_compare(self, serve: &mut Serve) {
+    pub(super) async fn end_and_compare(self, serve: &mut Serve) {
         self.over.store(true, Ordering::Relaxed);
         let mut acknowledged = HashSet::new();
         for client in self.clients {
@@ -152,7 +152,7 @@ impl Load {
 }
 
 /// Waits until an event of each partition was acknowledged.
-pub async fn acknowledged_again(serve: &Serve) {
+pub(super) async fn acknowledged_again(serve: &Serve) {
     let batch: Vec<_> = (0..20).map(|number| track(&format!("probe-{number}"))).collect();
     crate::serve::until("events are acknowledged again", async || {
         let (status, _) = serve.post("/v1/batch", &json!({"batch": batch})).await;
@@ -162,7 +162,7 @@ pub async fn acknowledged_again(serve: &Serve) {
 }
 
 /// Sends batches and repeats each until it is acknowledged, or all is over; gives the ids that were.
-async fn send(
+pub(super) async fn send(
     http: reqwest::Client,
     url: String,
     key: String,
