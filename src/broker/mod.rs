@@ -68,7 +68,7 @@ pub enum LogError {
     Fatal(String),
 }
 
-/// A durable log of a fixed number of partitions.
+/// A durable log in partitions.
 ///
 /// # Contract
 /// - **Durable.** When [`append`](Self::append) returns `Ok`, its records survive the death of the process and
@@ -86,7 +86,7 @@ pub trait EventLog: Send + Sync + 'static {
     /// What kind of log this is, for people: `embedded` or `kafka`.
     fn kind(&self) -> &'static str;
 
-    /// The number of partitions, numbered from 0.
+    /// The number of partitions, numbered from 0. It may grow from one call to the next, and never shrinks.
     fn partitions(&self) -> i32;
 
     /// Appends records to a partition and returns the offset of the first.

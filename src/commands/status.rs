@@ -44,14 +44,11 @@ struct Rates {
 impl Rates {
     fn between(before: &Status, after: &Status) -> Self {
         let seconds = after.now.duration_since(before.now).as_secs_f64().max(0.001);
-        let end = |status: &Status| {
-            status
-                .log
-                .partitions
-                .iter()
-                .map(|partition| partition.end)
-                .sum::<i64>()
-        };
+        // Those whose end is known at both times.
+        let partitions = before.log.partitions.iter().zip(&after.log.partitions);
+        let appended: i64 = partitions
+            .filter_map(|(before, after)| Some(after.end? - before.end?))
+            .sum();
         let stored = |status: &Status| -> i64 {
             status
                 .log
@@ -62,7 +59,7 @@ impl Rates {
                 .sum()
         };
         Self {
-            appended: (end(after) - end(before)) as f64 / seconds,
+            appended: appended as f64 / seconds,
             stored: (stored(after) - stored(before)) as f64 / seconds,
         }
     }
@@ -128,7 +125,10 @@ fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
     };
     vec![
         partition.partition.to_string(),
-        format!("{}..{}", partition.earliest, partition.end),
+        match (partition.earliest, partition.end) {
+            (Some(earliest), Some(end)) => format!("{earliest}..{end}"),
+            _ => "unknown".to_owned(),
+        },
         position,
         lag,
         state,
@@ -166,8 +166,8 @@ mod tests {
         let now: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
         let mut stuck = LogPartition {
             partition: 0,
-            earliest: 0,
-            end: 50,
+            earliest: Some(0),
+            end: Some(50),
             capture: Some(PartitionStatus {
                 next_offset: 20,
                 lag: 30,

@@ -45,8 +45,9 @@ pub struct LogStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogPartition {
     pub partition: i32,
-    pub earliest: i64,
-    pub end: i64,
+    /// The offsets that it holds; `None` while the log does not say.
+    pub earliest: Option<i64>,
+    pub end: Option<i64>,
     pub capture: Option<PartitionStatus>,
 }
 

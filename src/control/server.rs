@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -30,6 +32,8 @@ use crate::store::dead_letters;
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 /// Dead letters that are read and sent again at a time; each may have 1 MiB.
 const REPLAY_BATCH: i64 = 25;
+/// How long status waits for the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the running process lets its subcommands see and do.
 pub struct Control {
@@ -100,7 +104,7 @@ fn status_of(error: &SubmitError) -> StatusCode {
 }
 
 async fn status(control: Data<Control>) -> HttpResponse {
-    answer(control.status().await)
+    answer(Ok(control.status().await))
 }
 
 async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse {
@@ -145,27 +149,11 @@ impl Control {
         }
     }
 
-    async fn status(&self) -> Result<Status, String> {
-        let captures = self.capture.snapshot();
-        let mut partitions = Vec::new();
-        for partition in 0..self.log.partitions() {
-            let range = self
-                .log
-                .offsets(partition)
-                .await
-                .map_err(|error| error.to_string())?;
-            partitions.push(LogPartition {
-                partition,
-                earliest: range.earliest,
-                end: range.end,
-                capture: captures.get(&partition).map(|capture| PartitionStatus {
-                    // The worker's own count stands still while it is stuck.
-                    lag: (range.end - capture.next_offset).max(0),
-                    ..capture.clone()
-                }),
-            });
-        }
-        Ok(Status {
+    /// What runs, also while the log does not answer: that is when people ask.
+    async fn status(&self) -> Status {
+        let partitions = (0..self.log.partitions()).map(|partition| self.partition(partition));
+        let partitions = join_all(partitions).await;
+        Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: self.started_at,
@@ -186,7 +174,23 @@ impl Control {
                 None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
                 None => "embedded PostgreSQL, starting".to_owned(),
             },
-        })
+        }
+    }
+
+    async fn partition(&self, partition: i32) -> LogPartition {
+        let offsets = tokio::time::timeout(LOG_PATIENCE, self.log.offsets(partition)).await;
+        let range = offsets.ok().and_then(Result::ok);
+        let capture = self.capture.snapshot().get(&partition).cloned();
+        LogPartition {
+            partition,
+            earliest: range.map(|range| range.earliest),
+            end: range.map(|range| range.end),
+            capture: capture.map(|capture| PartitionStatus {
+                // The worker's own count stands still while it is stuck.
+                lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
+                ..capture
+            }),
+        }
     }
 
     /// Sends a selection again. What was appended is marked afterwards: a kill in between sends it once more,

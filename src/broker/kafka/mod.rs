@@ -18,6 +18,7 @@ mod failure;
 mod finding;
 mod header;
 mod hot_keys;
+mod partitions;
 mod preflight;
 mod raw;
 mod reader;
@@ -32,20 +33,20 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::histogram;
 use rskafka::client::partition::Compression;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::watch::Receiver as Counted;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::batcher::{Batcher, Pending, size_of};
-use self::clients::{Clients, Slot};
-use self::hot_keys::HotKeys;
-use self::reader::Reader;
+use self::batcher::{Pending, size_of};
+use self::clients::Clients;
+use self::partitions::Partitions;
 use self::state::State;
 use self::watch::Watch;
 use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
@@ -74,16 +75,12 @@ const BATCH_OVERHEAD: u64 = 256;
 #[derive(Debug)]
 pub struct KafkaLog {
     log_id: Uuid,
-    partitions: Vec<Partition>,
+    partitions: Partitions,
+    /// How many there are by now, from the watch.
+    counted: Counted<i32>,
     state: Arc<State>,
     budget: Arc<Semaphore>,
     tasks: Mutex<Option<Tasks>>,
-}
-
-#[derive(Debug)]
-struct Partition {
-    queue: mpsc::UnboundedSender<Pending>,
-    reader: Reader,
 }
 
 impl KafkaLog {
@@ -93,35 +90,23 @@ impl KafkaLog {
     /// [`LogError::Fatal`] with the remedies where the topic is not fit to keep events.
     pub fn open(config: &config::Kafka, found: &Preflight, clock: &Clock) -> Result<Arc<Self>, LogError> {
         refuse_unfit(config, found)?;
-        let clients = Arc::new(Clients::new(found.access.clone(), config.topic.clone()));
         let state = Arc::new(State::default());
         let mut tasks = Tasks::new("event log");
-        let partitions = (0..found.partitions).map(|partition| {
-            let (queue, waiting) = mpsc::unbounded_channel();
-            let batcher = Batcher {
-                partition,
-                slot: Slot::new(clients.clone(), partition),
-                queue: waiting,
-                state: state.clone(),
-                clock: clock.clone(),
-                compression: compression(config.compression),
-                max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
-                next: None,
-                hot_keys: HotKeys::new(tokio::time::Instant::now()),
-            };
-            let token = tasks.token();
-            tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
-            Partition {
-                queue,
-                reader: Reader::new(&clients, partition),
-            }
-        });
-        let partitions = partitions.collect();
+        let partitions = Partitions {
+            clients: Arc::new(Clients::new(found.access.clone(), config.topic.clone())),
+            state: state.clone(),
+            clock: clock.clone(),
+            compression: compression(config.compression),
+            max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
+            list: RwLock::default(),
+        };
+        partitions.grow_to(found.partitions, &mut tasks);
+        let (count, counted) = tokio::sync::watch::channel(found.partitions);
         let watch = Watch {
             access: found.access.clone(),
             topic: config.topic.clone(),
             log_id: found.log_id,
-            partitions: found.partitions,
+            partitions: count,
             min_insync: found.min_insync,
             state: state.clone(),
         };
@@ -136,6 +121,7 @@ impl KafkaLog {
         Ok(Arc::new(Self {
             log_id: found.log_id,
             partitions,
+            counted,
             state,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
             tasks: Mutex::new(Some(tasks)),
@@ -149,21 +135,23 @@ impl KafkaLog {
     pub async fn run(&self, stop: impl Future<Output = ()>, deadline: Duration) -> Result<(), String> {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut tasks) = tasks else { return Ok(()) };
-        tokio::select! {
-            () = stop => {}
-            died = tasks.died() => if let Stop::Died { task, reason } = died {
-                return Err(format!("{task}: {reason}"));
+        let mut counted = self.counted.clone();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                died = tasks.died() => if let Stop::Died { task, reason } = died {
+                    return Err(format!("{task}: {reason}"));
+                },
+                Ok(()) = counted.changed() => {
+                    let partitions = *counted.borrow_and_update();
+                    info!(partitions, "the topic has more partitions, which are used from now on");
+                    self.partitions.grow_to(partitions, &mut tasks);
+                }
             }
         }
         tasks.stop(deadline_in(deadline)).await;
         Ok(())
-    }
-
-    fn partition(&self, partition: i32) -> Result<&Partition, LogError> {
-        usize::try_from(partition)
-            .ok()
-            .and_then(|index| self.partitions.get(index))
-            .ok_or_else(|| LogError::Fatal(format!("there is no partition {partition}")))
     }
 }
 
@@ -211,12 +199,12 @@ impl EventLog for KafkaLog {
     }
 
     fn partitions(&self) -> i32 {
-        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+        self.partitions.count()
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
         let start = Instant::now();
-        let found = self.partition(partition)?;
+        let found = self.partitions.get(partition)?;
         if records.is_empty() {
             return Ok(found.reader.offsets().await?.end);
         }
@@ -244,12 +232,12 @@ impl EventLog for KafkaLog {
         max_bytes: usize,
         max_wait: Duration,
     ) -> Result<Vec<StoredRecord>, LogError> {
-        let reader = &self.partition(partition)?.reader;
-        reader.fetch(offset, max_bytes, max_wait).await
+        let found = self.partitions.get(partition)?;
+        found.reader.fetch(offset, max_bytes, max_wait).await
     }
 
     async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {
-        self.partition(partition)?.reader.offsets().await
+        self.partitions.get(partition)?.reader.offsets().await
     }
 
     /// Does nothing: a topic has a retention of its own.

@@ -27,8 +27,11 @@ pub(super) fn judge(
     let partitions = topic.partitions.len();
     if partitions as i64 != i64::from(config.partitions) {
         findings.warn(
-            format!("it has {partitions} partitions, kafka.partitions says {}", config.partitions),
-            format!("set kafka.partitions = {partitions}; to have more, add them with Kafka's own tools and restart"),
+            format!(
+                "it has {partitions} partitions, kafka.partitions says {}",
+                config.partitions
+            ),
+            format!("set kafka.partitions = {partitions}; to have more, add them with Kafka's own tools"),
         );
     }
     let replicas = topic.partitions.iter().map(|partition| partition.replicas).min();

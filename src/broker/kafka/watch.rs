@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use tokio::sync::watch;
 
 use super::access::Access;
 use super::admin::{self, Topic};
@@ -16,7 +16,8 @@ pub(super) struct Watch {
     pub(super) access: Arc<Access>,
     pub(super) topic: String,
     pub(super) log_id: uuid::Uuid,
-    pub(super) partitions: i32,
+    /// Hears how many partitions there are.
+    pub(super) partitions: watch::Sender<i32>,
     pub(super) min_insync: usize,
     pub(super) state: Arc<State>,
 }
@@ -27,7 +28,6 @@ impl Watch {
     /// # Errors
     /// Always: the log that this process knows is gone, and only a new start finds the other one.
     pub(super) async fn run(self) -> Result<(), LogError> {
-        let mut grown = false;
         loop {
             tokio::time::sleep(EVERY).await;
             match admin::describe(&self.access, &self.topic).await {
@@ -45,20 +45,20 @@ impl Watch {
                         )));
                     }
                     self.note(&topic);
-                    if !grown && topic.partitions.len() > self.partitions.unsigned_abs() as usize {
-                        grown = true;
-                        warn!(
-                            partitions = topic.partitions.len(),
-                            "the topic has more partitions; restart every host of it to use them"
-                        );
-                    }
+                    // Those of a topic are never fewer.
+                    let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+                    self.partitions.send_if_modified(|known| {
+                        let has_grown = partitions > *known;
+                        *known = partitions.max(*known);
+                        has_grown
+                    });
                 }
             }
         }
     }
 
     fn note(&self, topic: &Topic) {
-        for (number, partition) in (0..self.partitions).zip(&topic.partitions) {
+        for (number, partition) in (0..).zip(&topic.partitions) {
             if partition.leader.is_none() {
                 self.state.refuse(number, "it has no leader".to_owned());
             } else if partition.in_sync < self.min_insync {

@@ -131,7 +131,19 @@ async fn send(control: &Control, source: &str, body: &str, bar: &ProgressBar) ->
 /// Waits until capture has stored everything that the log holds by now.
 async fn settle(control: &Control, bar: &ProgressBar) -> anyhow::Result<()> {
     let mut waiting = Waiting::default();
-    let target: Status = control.get("/status").await?;
+    let target = loop {
+        let status: Status = control.get("/status").await?;
+        if status
+            .log
+            .partitions
+            .iter()
+            .all(|partition| partition.end.is_some())
+        {
+            break status;
+        }
+        waiting.tell(bar, "the log does not say how far it is");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
     let captures_here = target.roles.contains(&Role::Capture);
     loop {
         let status: Status = control.get("/status").await?;
@@ -144,7 +156,7 @@ async fn settle(control: &Control, bar: &ProgressBar) -> anyhow::Result<()> {
                 // Where capture has only begun to start, it does not say yet how far it is.
                 now.capture
                     .as_ref()
-                    .map_or(captures_here, |capture| capture.next_offset < target.end)
+                    .map_or(captures_here, |capture| Some(capture.next_offset) < target.end)
             });
         if !pending {
             return Ok(());

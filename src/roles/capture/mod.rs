@@ -25,6 +25,9 @@ use crate::lifecycle::{Health, Stop, Tasks, deadline_in};
 
 pub use status::{PartitionState, PartitionStatus, Status};
 
+/// How often the log is asked whether it has more partitions.
+const GROWTH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What the workers share.
 #[derive(Clone)]
 pub struct Capture {
@@ -51,15 +54,21 @@ impl Capture {
         let mut tasks = Tasks::new("capture partitions");
         let stopping = tasks.token();
         let catalogued = Arc::new(AtomicUsize::new(0));
-        for partition in 0..self.log.partitions() {
-            let worker = worker::Worker::new(self.clone(), partition, catalogued.clone());
-            tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
-        }
-        tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping));
-        tokio::select! {
-            () = token.cancelled() => {}
-            stop = tasks.died() => if let Stop::Died { task, reason } = stop {
-                return Err(format!("{task}: {reason}"));
+        tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping.clone()));
+        let mut at_work = 0;
+        loop {
+            let partitions = self.log.partitions();
+            for partition in at_work..partitions {
+                let worker = worker::Worker::new(self.clone(), partition, catalogued.clone());
+                tasks.spawn(format!("capture-{partition}"), worker.run(stopping.clone()));
+            }
+            at_work = partitions;
+            tokio::select! {
+                () = token.cancelled() => break,
+                stop = tasks.died() => if let Stop::Died { task, reason } = stop {
+                    return Err(format!("{task}: {reason}"));
+                },
+                () = tokio::time::sleep(GROWTH_INTERVAL) => {}
             }
         }
         tasks.stop(deadline_in(self.shutdown_deadline)).await;

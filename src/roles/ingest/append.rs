@@ -46,7 +46,9 @@ impl Ingest {
         } else {
             0
         };
-        let partition = partitioner::partition_for(&key, self.log.partitions(), spread);
+        // Not what the log says by now: it may have grown since the list was made.
+        let partitions = i32::try_from(records.len()).unwrap_or(i32::MAX);
+        let partition = partitioner::partition_for(&key, partitions, spread);
         if let Some(records) = usize::try_from(partition).ok().and_then(|n| records.get_mut(n)) {
             records.push(Record {
                 key,

@@ -2,6 +2,7 @@
 
 mod broker;
 mod faulty_network;
+mod partitions;
 mod preflight;
 mod raw_producer;
 mod reading;

@@ -11,17 +11,21 @@ use crate::kafka::broker::{Broker, Extra, Listener, shared};
 use crate::serve::free_address;
 
 pub const USER: &str = "reader";
+/// Whose password a test changes.
+pub const CHANGING: &str = "changing";
 pub const PASSWORD: &str = "hush hush 12=x!";
 const HOST: &str = "127.0.0.1";
 
 /// Name, protocol, and the certificate that it shows.
-const LISTENERS: [(&str, &str, &str); 6] = [
+const LISTENERS: [(&str, &str, &str); 7] = [
     ("SSL", "SSL", "server"),
     ("MTLS", "SSL", "server"),
     ("EXPIRED", "SSL", "expired"),
     ("FOREIGN", "SSL", "foreign"),
     ("SASLSSL", "SASL_SSL", "server"),
     ("SASLPLAIN", "SASL_PLAINTEXT", "server"),
+    // Where a log-in holds for two seconds only.
+    ("BRIEF", "SASL_PLAINTEXT", "server"),
 ];
 
 static SECURED: OnceLock<Option<Secured>> = OnceLock::new();
@@ -93,13 +97,17 @@ fn configure(folder: &Path) -> (Extra, HashMap<&'static str, String>) {
     let extra = Extra {
         listeners: listeners.collect(),
         settings: settings(folder),
-        format: ["SCRAM-SHA-256", "SCRAM-SHA-512"]
-            .iter()
-            .flat_map(|mechanism| {
-                let credentials = format!("{mechanism}=[name={USER},password=\"{PASSWORD}\"]");
-                ["--add-scram".to_owned(), credentials]
-            })
-            .collect(),
+        format: [
+            ("SCRAM-SHA-256", USER),
+            ("SCRAM-SHA-512", USER),
+            ("SCRAM-SHA-512", CHANGING),
+        ]
+        .iter()
+        .flat_map(|(mechanism, user)| {
+            let credentials = format!("{mechanism}=[name={user},password=\"{PASSWORD}\"]");
+            ["--add-scram".to_owned(), credentials]
+        })
+        .collect(),
     };
     let addresses = at.into_iter().map(|(name, address)| (name, address.to_string()));
     (extra, addresses.collect())
@@ -119,7 +127,10 @@ fn settings(folder: &Path) -> String {
     }
     text += "listener.name.mtls.ssl.client.auth=required\n\
              listener.name.saslssl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
-             listener.name.saslplain.sasl.enabled.mechanisms=SCRAM-SHA-512\n";
+             listener.name.saslplain.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             listener.name.brief.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             listener.name.brief.connections.max.reauth.ms=2000\n\
+             listener.name.brief.scram-sha-512.connections.max.reauth.ms=2000\n";
     text += &format!(
         "listener.name.saslssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
          required user_{USER}=\"{PASSWORD}\";\n"
@@ -128,6 +139,7 @@ fn settings(folder: &Path) -> String {
         ("saslssl", "scram-sha-256"),
         ("saslssl", "scram-sha-512"),
         ("saslplain", "scram-sha-512"),
+        ("brief", "scram-sha-512"),
     ] {
         text += &format!(
             "listener.name.{listener}.{mechanism}.sasl.jaas.config=\

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::broker::topic_on;
-use crate::serve::{Serve, free_address, momsflow, run};
-use listeners::{PASSWORD, Secured, USER, secured};
+use super::broker::{tool, topic_on};
+use super::serving::{Load, acknowledged_again};
+use crate::serve::{Serve, free_address, momsflow, run, until};
+use listeners::{CHANGING, PASSWORD, Secured, USER, secured};
 
 /// Names no broker, topic or secret that a case does not.
 fn toml(address: &str, rest: &str) -> String {
@@ -91,6 +92,48 @@ async fn events_are_stored_by_every_way_in() {
         assert!(!said.contains(PASSWORD), "{way}: {said}");
         serve.stop().await;
     }
+}
+
+/// The broker ends each connection two seconds after its log-in, which the client library does not repeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_ins_that_run_out_and_a_changed_password_lose_and_double_nothing() {
+    let Some(secured) = secured() else { return };
+    let config = user("scram-sha-512", &format!("password = \"{PASSWORD}\"")).replace(USER, CHANGING);
+    let mut serve = Serve::start(&toml(&secured.address("BRIEF"), &config)).await;
+    let load = Load::start(&serve);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(serve.status().await["faults"], json!({}));
+
+    change_password(secured, "another").await;
+    let mut said = String::new();
+    until("status names the user", async || {
+        said = serve.cli(&["status"]).await.stdout;
+        said.contains("does not let the user changing in")
+    })
+    .await;
+    assert!(said.contains("kafka.sasl.username"), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
+
+    change_password(secured, PASSWORD).await;
+    acknowledged_again(&serve).await;
+    load.end_and_compare(&mut serve).await;
+    serve.stop().await;
+}
+
+async fn change_password(secured: &Secured, password: &str) {
+    let config = format!("SCRAM-SHA-512=[password={password}]");
+    let arguments = [
+        "--bootstrap-server",
+        &secured.address("PLAINTEXT"),
+        "--alter",
+        "--add-config",
+        &config,
+        "--entity-type",
+        "users",
+        "--entity-name",
+        CHANGING,
+    ];
+    tool("kafka.admin.ConfigCommand", &arguments, "").await;
 }
 
 /// What check says of Kafka, and nothing else that is wrong.
