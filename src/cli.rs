@@ -54,7 +54,7 @@ pub enum Command {
     Events(Events),
     /// Sends history from a file into a running serve, each line once, however often it is repeated.
     Import(Import),
-    /// Opens psql on a database in use.
+    /// Opens psql on a database in use, to read or (--write) to change it.
     Psql(Psql),
     /// Prints how Grafana or Metabase connects: host, port, database, user, password.
     Connect(Connect),
@@ -187,9 +187,12 @@ pub enum Events {
     },
 }
 
+/// The source of history that names none.
+pub const DEFAULT_IMPORT_SOURCE: &str = "import";
+
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event,\nname, userId, anonymousId, groupId, previousId, messageId and timestamp are the event's fields, all\nothers its properties.\n\nExamples:\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed'"
+    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event,\nname, userId, anonymousId, groupId, previousId, messageId and timestamp are the event's fields, all\nothers its properties.\n\nEach event needs userId or anonymousId; track events need a name (event, or --event); and each needs a\ntimestamp with its zone: 2025-03-01T12:00:00Z or 2025-03-01T12:00:00+01:00. A time without zone is\nrefused, since nobody knows which moment it means, and so is a number.\n\nWhere each of the first 100 lines is refused, nothing is sent: something is wrong with the whole file.\nLater ones are kept as dead letters.\n\nExamples:\n  momsflow import history.jsonl --dry-run\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed' --source shop --new-source"
 )]
 pub struct Import {
     /// A .jsonl or .csv file.
@@ -197,15 +200,24 @@ pub struct Import {
     /// The format, where the file's name does not tell.
     #[arg(long, value_enum)]
     pub format: Option<ImportFormat>,
-    /// The source that the events are stored with.
-    #[arg(long, default_value = "import")]
+    /// The source that the events are stored with; one of the configuration or of events that are there.
+    #[arg(long, default_value = DEFAULT_IMPORT_SOURCE)]
     pub source: String,
+    /// Takes a --source that nothing knows yet.
+    #[arg(long)]
+    pub new_source: bool,
     /// The type of events that do not say theirs.
     #[arg(long = "type", default_value = "track")]
     pub kind: String,
     /// The name of track events that do not say theirs.
     #[arg(long)]
     pub event: Option<String>,
+    /// Says what would be stored and what refused, and changes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Goes on even where each of the first lines is refused.
+    #[arg(long)]
+    pub keep_going: bool,
     /// Forgets how far an earlier run came, and begins at the first line (duplicates are dropped all the same).
     #[arg(long)]
     pub restart: bool,
@@ -222,12 +234,15 @@ pub enum ImportFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  momsflow psql\n  momsflow psql events -- -c 'select count(*) from events'\n  momsflow psql views"
+    after_help = "Without --write nothing can be changed by mistake: on the embedded PostgreSQL psql is the read-only role\nof the dashboards, which sees the tables that mean something to people; on a server of your own it is\nthe role of the URL in read-only transactions.\n\nExamples:\n  momsflow psql\n  momsflow psql events -- -c 'select count(*) from events'\n  momsflow psql views\n  momsflow psql --write -- -c 'create index on events (source)'"
 )]
 pub struct Psql {
     /// Which database.
     #[arg(value_enum, default_value_t = Database::Events)]
     pub database: Database,
+    /// As the owner, who may change everything.
+    #[arg(long)]
+    pub write: bool,
     /// Go to psql as they are.
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

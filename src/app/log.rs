@@ -1,30 +1,51 @@
-//! The event log: Kafka where the config names one, else the embedded one.
+//! The event log: Kafka where the config names one, else the embedded one; and the spool before Kafka.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::stages::Stages;
 use crate::broker::EventLog;
 use crate::broker::embedded::EmbeddedLog;
+use crate::broker::intake::{self, Intake};
 use crate::broker::kafka::{self, KafkaLog, PreflightError};
+use crate::broker::spool::Spool;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::data_dir::DataDir;
+use crate::event::wire;
+use crate::lifecycle::Health;
 use crate::retry::Backoff;
 
 /// How often the embedded log's retention is carried out.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// The part that is unhealthy while a log that capture needs has not been reached.
+const HEALTH_PART: &str = "event log";
 
 /// The log that this process uses, and keeps.
-pub(super) enum Log {
+pub(super) struct Log {
+    kept: Kept,
+    /// Nothing until it has been reached.
+    known: watch::Sender<Option<Arc<dyn EventLog>>>,
+    spool: Option<Arc<Spool>>,
+}
+
+enum Kept {
     Embedded(Arc<EmbeddedLog>),
-    Kafka(Arc<KafkaLog>),
+    Kafka(Box<Reached>),
+}
+
+/// Kafka, or how to reach it.
+struct Reached {
+    log: Option<Arc<KafkaLog>>,
+    config: Config,
+    clock: Clock,
 }
 
 impl Log {
-    /// Opens the configured log; waits for a Kafka that does not answer yet.
+    /// Opens the configured log. A Kafka that does not answer is tried again by [`keep`](Self::keep).
     ///
     /// # Errors
     /// What waiting does not mend.
@@ -32,37 +53,64 @@ impl Log {
         if !config.kafka.is_used() {
             let folder = data_dir.private_folder("event-log")?;
             let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
-            return Ok(Self::Embedded(log));
+            return Ok(Self {
+                known: watch::Sender::new(Some(log.clone())),
+                kept: Kept::Embedded(log),
+                spool: None,
+            });
         }
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-        let found = loop {
-            match kafka::prepare(&config.kafka, config.ingest.max_event.as_u64()).await {
-                Ok(found) => break found,
-                Err(PreflightError::Unreachable(reason)) => {
-                    warn!(reason, "waiting for Kafka");
-                    tokio::time::sleep(backoff.next_wait()).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let mut kafka = Reached {
+            log: None,
+            config: config.clone(),
+            clock: clock.clone(),
         };
-        Ok(Self::Kafka(KafkaLog::open(&config.kafka, &found, clock)?))
-    }
-
-    /// The log as the roles see it.
-    pub(super) fn seam(&self) -> Arc<dyn EventLog> {
-        match self {
-            Self::Embedded(log) => log.clone(),
-            Self::Kafka(log) => log.clone(),
+        if let Err(reason) = kafka.reach().await? {
+            warn!(reason, "Kafka does not answer; it is tried again");
         }
+        let known = kafka.log.clone().map(|log| log as Arc<dyn EventLog>);
+        let is_spooled = config.roles.contains(&Role::Ingest) && config.spool.max_size.as_u64() > 0;
+        let spool = if is_spooled {
+            let folder = data_dir.private_folder("spool")?;
+            Some(Spool::open(&folder, &config.spool, clock.clone(), wire::spooled).await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            known: watch::Sender::new(known),
+            kept: Kept::Kafka(Box::new(kafka)),
+            spool,
+        })
     }
 
-    /// Looks after the log until the back stage stops; then what was appended is answered and it is closed.
-    /// A writer that died takes the process with it.
-    pub(super) fn keep(self, stages: &mut Stages, shutdown_deadline: Duration) {
+    /// The log as readers see it.
+    pub(super) fn known(&self) -> intake::Log {
+        self.known.subscribe()
+    }
+
+    /// The log as producers see it.
+    pub(super) fn intake(&self) -> Arc<Intake> {
+        Arc::new(Intake::new(self.known(), self.spool.clone()))
+    }
+
+    /// Looks after log and spool until the back stage stops; then what was appended is answered and both are closed.
+    /// A log whose writer died, or that became another one, takes the process with it.
+    pub(super) fn keep(self, stages: &mut Stages, health: &Health, shutdown_deadline: Duration) {
+        if let Some(spool) = self.spool {
+            let (known, token) = (self.known.subscribe(), stages.back.token());
+            stages.back.spawn("spool", async move {
+                tokio::select! {
+                    () = spool.keep_replaying(known) => {}
+                    () = token.cancelled() => {}
+                }
+                spool.close().await;
+                Ok::<_, String>(())
+            });
+        }
+        let (known, kept, health) = (self.known, self.kept, health.clone());
         let token = stages.back.token();
         stages.back.spawn("event log", async move {
-            match self {
-                Self::Embedded(log) => {
+            match kept {
+                Kept::Embedded(log) => {
                     tokio::select! {
                         () = log.keep_retaining(RETENTION_INTERVAL) => {}
                         () = log.writer_died() => return Err("its writer died".to_owned()),
@@ -70,8 +118,48 @@ impl Log {
                     }
                     Ok(())
                 }
-                Self::Kafka(log) => log.run(token.cancelled(), shutdown_deadline).await,
+                Kept::Kafka(kafka) => {
+                    let log = tokio::select! {
+                        reached = kafka.wait(&health) => reached.map_err(|error| error.to_string())?,
+                        () = token.cancelled() => return Ok(()),
+                    };
+                    known.send_replace(Some(log.clone()));
+                    log.run(token.cancelled(), shutdown_deadline).await
+                }
             }
         });
+    }
+}
+
+impl Reached {
+    /// Tries once to reach Kafka; the inner error is the reason why it has to be tried again.
+    async fn reach(&mut self) -> anyhow::Result<Result<(), String>> {
+        let Config { kafka, ingest, .. } = &self.config;
+        match kafka::prepare(kafka, ingest.max_event.as_u64()).await {
+            Ok(found) => {
+                self.log = Some(KafkaLog::open(kafka, &found, &self.clock)?);
+                Ok(Ok(()))
+            }
+            Err(PreflightError::Unreachable(reason)) => Ok(Err(reason)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until Kafka answers.
+    async fn wait(mut self, health: &Health) -> anyhow::Result<Arc<KafkaLog>> {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        loop {
+            if let Some(log) = self.log {
+                health.recover(HEALTH_PART);
+                return Ok(log);
+            }
+            if self.config.roles.contains(&Role::Capture) {
+                health.fail(HEALTH_PART, "Kafka has not been reached yet");
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+            if let Err(reason) = self.reach().await? {
+                warn!(reason, "waiting for Kafka");
+            }
+        }
     }
 }

@@ -21,12 +21,13 @@ use tracing::{info, warn};
 
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
+use crate::broker::{EventLog, intake};
 use crate::config::{Config, Role};
 use crate::control::server::Control;
 use crate::control::{new_socket, server};
 use crate::data_dir::DataDir;
 use crate::http::admin::AdminServer;
-use crate::http::{Gate, Server, Source, Sources};
+use crate::http::{DEFAULT_SOURCE, Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::{capture, ingest};
 use crate::telemetry;
@@ -108,13 +109,13 @@ async fn start(
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
     let Parts { log, shared } = Parts::open(stages, config, data_dir).await?;
-    log.keep(stages, shared.config.shutdown_deadline);
+    log.keep(stages, &shared.health, shared.config.shutdown_deadline);
     keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
         start_capture(stages, &shared, data_dir.instance_id()?);
     }
     let ingest = Arc::new(ingest::Ingest::new(
-        shared.log.clone(),
+        shared.intake.clone(),
         shared.clock.clone(),
         &shared.config,
     ));
@@ -149,7 +150,7 @@ fn sources(
         None => (data_dir.write_key()?, Some(data_dir.path().join("write-key"))),
     };
     let source = Source {
-        name: "default".to_owned(),
+        name: DEFAULT_SOURCE.to_owned(),
         trusted: true,
         origins: Vec::new(),
         may_backdate: false,
@@ -183,19 +184,38 @@ fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
             migrated = postgres::migrated(known, &health) => migrated?,
             () = token.cancelled() => return Ok(()),
         };
+        let log = tokio::select! {
+            log = reached(log) => log?,
+            () = token.cancelled() => return Ok(()),
+        };
         let capture = capture::Capture {
             log,
             pool: databases.pool,
+            database: databases.events,
             clock,
             health,
             config: config.capture,
             backdate_from: config.ingest.backdate_from,
             owner,
+            name: process_name(),
             status,
             shutdown_deadline: config.shutdown_deadline,
         };
         capture.run(token).await.map_err(anyhow::Error::msg)
     });
+}
+
+async fn reached(mut log: intake::Log) -> anyhow::Result<Arc<dyn EventLog>> {
+    let log = log.wait_for(Option::is_some).await;
+    log.ok()
+        .and_then(|log| log.clone())
+        .context("the event log was given up")
+}
+
+/// Tells the capture hosts apart, for people.
+fn process_name() -> String {
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
 }
 
 fn start_ingest(
@@ -215,7 +235,7 @@ fn start_ingest(
     stages.front.spawn("http", server.run(token.clone()));
     stages.front.spawn(
         "ingest",
-        ingest::Ingest::watch_log(shared.log.clone(), health.clone(), token),
+        ingest::Ingest::watch_intake(shared.intake.clone(), health.clone(), token),
     );
     Ok(addr)
 }

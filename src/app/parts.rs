@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::log::Log;
 use super::postgres::{self, Known};
 use super::stages::Stages;
-use crate::broker::EventLog;
+use crate::broker::intake::{self, Intake};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::server::{self, Control};
@@ -30,7 +30,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) started_at: Timestamp,
     pub(super) health: Health,
-    pub(super) log: Arc<dyn EventLog>,
+    pub(super) log: intake::Log,
+    pub(super) intake: Arc<Intake>,
     pub(super) databases: Known,
     pub(super) capture: capture::Status,
 }
@@ -46,19 +47,25 @@ impl Parts {
         let started_at = clock.now();
         let health = Health::default();
         let log = Log::open(&config, data_dir, &clock).await?;
-        let seam = log.seam();
-        let connections = seam.partitions() as usize + SPARE_CONNECTIONS;
+        let connections = partitions(&log, &config) + SPARE_CONNECTIONS;
         let shared = Shared {
             databases: postgres::open(&config, data_dir.path(), &health, stages, connections).await?,
             config,
             clock,
             started_at,
             health,
-            log: seam,
+            log: log.known(),
+            intake: log.intake(),
             capture: capture::Status::default(),
         };
         Ok(Self { log, shared })
     }
+}
+
+/// Partitions that this host may have to look after; a guess where Kafka has not been reached yet.
+fn partitions(log: &Log, config: &Config) -> usize {
+    let known = log.known().borrow().as_ref().map(|log| log.partitions());
+    usize::try_from(known.unwrap_or(config.kafka.partitions)).unwrap_or(1)
 }
 
 impl Shared {
@@ -71,8 +78,9 @@ impl Shared {
             admin: OnceLock::new(),
             health: self.health.clone(),
             log: self.log.clone(),
+            intake: self.intake.clone(),
             capture: self.capture.clone(),
-            importer: server::importer(self.log.clone(), self.clock.clone(), &self.config),
+            importer: server::importer(self.intake.clone(), self.clock.clone(), &self.config),
             sources: self.config.sources.clone(),
             policy: Policy::new(&self.config.ingest),
             databases: self.databases.clone(),

@@ -1,11 +1,14 @@
 //! The event log: the durable, partitioned, ordered line between ingest and capture.
 //!
-//! [`EventLog`] is the seam; [`embedded`] keeps it on the local disk, [`kafka`] in a Kafka topic.
+//! [`EventLog`] is the seam; [`embedded`] keeps it on the local disk, [`kafka`] in a Kafka topic. Producers go through
+//! an [`intake`], which may have a [`spool`] for the time in which the log cannot be reached.
 
 pub mod embedded;
 pub mod fake;
+pub mod intake;
 pub mod kafka;
 pub mod partitioner;
+pub mod spool;
 
 use std::time::Duration;
 
@@ -68,7 +71,7 @@ pub enum LogError {
     Fatal(String),
 }
 
-/// A durable log in partitions.
+/// A durable log of numbered partitions.
 ///
 /// # Contract
 /// - **Durable.** When [`append`](Self::append) returns `Ok`, its records survive the death of the process and
@@ -79,14 +82,14 @@ pub enum LogError {
 /// - **Visible.** `fetch` returns only durable records, so that nothing that was read can be lost from the log.
 /// - **Identity.** [`log_id`](Self::log_id) stays the same for as long as the offsets mean the same records.
 #[async_trait]
-pub trait EventLog: Send + Sync + 'static {
+pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Names this log; a log made anew has another id.
     fn log_id(&self) -> Uuid;
 
     /// What kind of log this is, for people: `embedded` or `kafka`.
     fn kind(&self) -> &'static str;
 
-    /// The number of partitions, numbered from 0. It may grow from one call to the next, and never shrinks.
+    /// The number of partitions, numbered from 0. It may rise and never falls; keys have other partitions then.
     fn partitions(&self) -> i32;
 
     /// Appends records to a partition and returns the offset of the first.

@@ -9,7 +9,7 @@ use crate::broker::kafka::{self, PreflightError};
 use crate::config::{Config, Role};
 use crate::control::client::Client as Control;
 use crate::control::message::Status;
-use crate::embedded::find;
+use crate::embedded::{check_access, find};
 use crate::http::Sources;
 
 /// Checks everything that serve needs and says all that is wrong.
@@ -143,6 +143,9 @@ async fn check_postgres(config: &Config, is_running: bool, report: &mut Report) 
             Ok(found) => report.good("postgres", &format!("embedded, {} is installed", found.version)),
             Err(error) => report.bad("postgres", &error),
         }
+        if let Err(error) = check_access(&config.data_dir).await {
+            report.bad("postgres", &error);
+        }
         return;
     }
     let databases = match databases(config) {
@@ -171,6 +174,8 @@ impl Report {
 
     fn bad(&mut self, what: &str, reason: &impl Display) {
         self.problems += 1;
+        // A hint stands below its problem.
+        let reason = reason.to_string().replace("\n\n", "\n         ");
         self.lines.push(format!("PROBLEM  {what}: {reason}"));
     }
 

@@ -8,7 +8,7 @@ pub(super) fn run(global: &Global, action: ConfigCommand) -> anyhow::Result<Exit
     match action {
         ConfigCommand::Reference => output::line(reference().trim_end())?,
         ConfigCommand::Show(as_json) => {
-            let config = load(global, None)?;
+            let config = load(global)?;
             if as_json.json {
                 output::json(&config)?;
             } else {

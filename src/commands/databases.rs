@@ -31,6 +31,18 @@ pub(super) fn databases(config: &Config) -> anyhow::Result<Databases> {
     })
 }
 
+/// As [`databases`], for somebody who only looks: of the embedded PostgreSQL the role that cannot do more.
+pub(super) fn for_reading(config: &Config) -> anyhow::Result<Databases> {
+    if config.postgres.events_url.is_some() {
+        return databases(config);
+    }
+    let connections = connection_of(&config.data_dir)?;
+    Ok(Databases {
+        events: connections.reader_events(),
+        views: connections.reader_views(),
+    })
+}
+
 fn parse(url: &Secret) -> anyhow::Result<PostgresConfig> {
     // The parser's error quotes nothing of the URL.
     Ok(url.reveal().parse()?)

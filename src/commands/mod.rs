@@ -47,23 +47,33 @@ struct WrongUse(String);
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.command {
-        Command::Serve(arguments) => serve::run(load(&global, arguments.roles)?),
-        Command::Check(arguments) => block_on(check::run(load(&global, arguments.roles)?)),
-        Command::Migrate => block_on(migrate::run(load(&global, None)?)),
-        Command::Status(output) => block_on(status::run(load(&global, None)?, output)),
-        Command::Tail(arguments) => block_on(tail::run(load(&global, None)?, arguments)),
-        Command::DeadLetters(action) => block_on(dead_letters::run(load(&global, None)?, action)),
-        Command::Events(action) => block_on(events::run(load(&global, None)?, action)),
-        Command::Import(arguments) => block_on(import::run(load(&global, None)?, arguments)),
-        Command::Psql(arguments) => psql::run(&load(&global, None)?, arguments),
-        Command::Connect(arguments) => connect::run(&load(&global, None)?, arguments),
+        Command::Serve(arguments) => serve::run(load_all(&global, arguments.roles)?),
+        Command::Check(arguments) => block_on(check::run(load_all(&global, arguments.roles)?)),
+        Command::Migrate => block_on(migrate::run(load(&global)?)),
+        Command::Status(output) => block_on(status::run(load(&global)?, output)),
+        Command::Tail(arguments) => block_on(tail::run(load(&global)?, arguments)),
+        Command::DeadLetters(action) => block_on(dead_letters::run(load(&global)?, action)),
+        Command::Events(action) => block_on(events::run(load(&global)?, action)),
+        Command::Import(arguments) => block_on(import::run(load(&global)?, arguments)),
+        Command::Psql(arguments) => psql::run(&load(&global)?, arguments),
+        Command::Connect(arguments) => connect::run(&load(&global)?, arguments),
         Command::Config(action) => config::run(&global, action),
     }
 }
 
 /// The configuration that file, environment and flags make together.
-fn load(global: &Global, roles: Option<Vec<Role>>) -> Result<Config, ConfigError> {
+fn load(global: &Global) -> Result<Config, ConfigError> {
+    load_with(global, None, false)
+}
+
+/// As [`load`], for a command that takes events.
+fn load_all(global: &Global, roles: Option<Vec<Role>>) -> Result<Config, ConfigError> {
+    load_with(global, roles, true)
+}
+
+fn load_with(global: &Global, roles: Option<Vec<Role>>, needs_keys: bool) -> Result<Config, ConfigError> {
     let overrides = Overrides {
+        needs_keys,
         config: global.config.clone(),
         data_dir: global.data_dir.clone(),
         roles,

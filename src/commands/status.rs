@@ -1,16 +1,18 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::output;
 use super::{PROBLEM, output::printable};
+use crate::broker::spool::SpoolStatus;
 use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
 use crate::control::message::{LogPartition, Status};
-use crate::roles::capture::PartitionStatus;
+use crate::roles::capture::{HostStatus, PartitionStatus};
 
 /// Between two looks, from which rates are computed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -81,7 +83,15 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         output::line(&format!("admin       http://{admin}/metrics"))?;
     }
     output::line(&format!("event store {}", status.event_store))?;
-    output::line(&format!("event log   {} {}", status.log.kind, status.log.log_id))?;
+    let log_id = status.log.log_id.map(|id| format!(" {id}")).unwrap_or_default();
+    output::line(&format!("event log   {}{log_id}", status.log.kind))?;
+    if let Some(spool) = &status.spool {
+        output::line(&format!("spool       {}", spooled(spool, status.now)))?;
+    }
+    if !status.capture_hosts.is_empty() {
+        let hosts: Vec<_> = status.capture_hosts.iter().map(capture_host).collect();
+        output::line(&format!("capture     {}", hosts.join(", ")))?;
+    }
     output::line(&format!(
         "rates       {:.0} events/s in, {:.0} rows/s stored\n",
         rates.appended, rates.stored
@@ -89,7 +99,17 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     let partitions = status.log.partitions.iter();
     let rows: Vec<_> = partitions.map(|one| partition(one, status.now)).collect();
     output::table(
-        &["PARTITION", "LOG", "STORED UP TO", "LAG", "CAPTURE", "LAST ERROR"],
+        &[
+            "PARTITION",
+            "LOG",
+            "STORED UP TO",
+            "LAG",
+            "CAPTURE",
+            "OWNER",
+            "EPOCH",
+            "TAKE-OVERS",
+            "LAST ERROR",
+        ],
         &rows,
     )?;
     for hot in &status.log.hot_keys {
@@ -108,32 +128,53 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn capture_host(host: &HostStatus) -> String {
+    let (name, count) = (printable(&host.name), host.partitions);
+    let (s, this) = (
+        if count == 1 { "" } else { "s" },
+        if host.is_this { ", this one" } else { "" },
+    );
+    format!("{name} ({count} partition{s}{this})")
+}
+
 fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
-    let (position, lag, state, error) = match &partition.capture {
-        Some(capture) => (
-            capture.next_offset.to_string(),
-            capture.lag.to_string(),
-            format!("{:?}", capture.state).to_lowercase(),
-            last_error(capture, now),
-        ),
-        None => (
-            "-".to_owned(),
-            "-".to_owned(),
-            "not here".to_owned(),
-            String::new(),
-        ),
-    };
-    vec![
+    let place = [
         partition.partition.to_string(),
         match (partition.earliest, partition.end) {
             (Some(earliest), Some(end)) => format!("{earliest}..{end}"),
             _ => "unknown".to_owned(),
         },
-        position,
-        lag,
-        state,
-        error,
-    ]
+    ];
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let capture = match &partition.capture {
+        Some(capture) => [
+            capture.next_offset.to_string(),
+            capture.lag.to_string(),
+            format!("{:?}", capture.state).to_lowercase(),
+            or_none(capture.owner.as_deref().map(printable)),
+            or_none(capture.epoch.map(|epoch| epoch.to_string())),
+            capture.take_overs.to_string(),
+            last_error(capture, now),
+        ],
+        None => ["-", "-", "not here", "-", "-", "-", ""].map(str::to_owned),
+    };
+    place.into_iter().chain(capture).collect()
+}
+
+fn spooled(spool: &SpoolStatus, now: Timestamp) -> String {
+    let waiting = match spool.oldest {
+        Some(oldest) => format!(
+            "{} events wait, {}, the oldest for {}",
+            spool.records,
+            ByteSize::b(spool.bytes),
+            age(oldest, now)
+        ),
+        None => "empty".to_owned(),
+    };
+    match &spool.reason {
+        Some(reason) => format!("{waiting}; stands in for the event log: {}", printable(reason)),
+        None => waiting,
+    }
 }
 
 fn last_error(capture: &PartitionStatus, now: Timestamp) -> String {
@@ -171,6 +212,9 @@ mod tests {
             capture: Some(PartitionStatus {
                 next_offset: 20,
                 lag: 30,
+                owner: Some("db-1:42".to_owned()),
+                epoch: Some(7),
+                take_overs: 1,
                 last_error: Some("it\u{7} broke".to_owned()),
                 last_error_at: Some("2026-11-24T05:56:30Z".parse().unwrap()),
                 ..PartitionStatus::default()
@@ -178,7 +222,8 @@ mod tests {
         };
         let row = partition(&stuck, now);
         assert_eq!(row[2..4], ["20", "30"]);
-        assert_eq!(row[5], "it\\u{7} broke (3 min ago)");
+        assert_eq!(row[5..8], ["db-1:42", "7", "1"]);
+        assert_eq!(row[8], "it\\u{7} broke (3 min ago)");
         stuck.capture = None;
         assert_eq!(partition(&stuck, now)[3], "-");
     }

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Value, ValueKind};
 
+use super::expected::expected;
+use super::given::Places;
 use super::validate::{Fault, validate};
 use super::{Config, Role};
 
@@ -10,7 +12,7 @@ use super::{Config, Role};
 const NOT_CONFIG: [&str; 2] = ["MOMSFLOW_CONFIG", "MOMSFLOW_LOG_COLOR"];
 /// Keys whose variables hold several values, with commas between them.
 const LISTS: [&str; 4] = ["roles", "http.trusted_proxies", "ingest.redact", "kafka.brokers"];
-const PREFIX: &str = "MOMSFLOW_";
+pub(super) const PREFIX: &str = "MOMSFLOW_";
 /// Variables of the test suite.
 const TEST_PREFIX: &str = "MOMSFLOW_TEST_";
 
@@ -20,6 +22,8 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
     pub roles: Option<Vec<Role>>,
+    /// Whether the command takes events, so that the files of the write keys must be readable.
+    pub needs_keys: bool,
 }
 
 /// Why there is no usable configuration.
@@ -52,20 +56,14 @@ fn list(faults: &[Fault]) -> String {
 /// # Errors
 /// All faults at once, each with its dotted field, what was expected, and a hint.
 pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Config, ConfigError> {
-    let mut builder = config::Config::builder();
-    if let Some(path) = &overrides.config {
-        let text = read(path)?;
-        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
-    }
-    let merged: Table = with_environment(builder, env)
-        .and_then(|builder| builder.build())
-        .and_then(config::Config::try_deserialize)
-        .map_err(|error| ConfigError::Malformed(error.to_string()))?;
-
+    let ours = our_variables(env);
+    let merged = merged(overrides.config.as_deref(), &ours)?;
+    let places = Places::new(overrides.config.as_deref(), &ours);
     let mut faults = Vec::new();
-    let readable = without_wrong_types(merged, &mut faults);
+    let readable = without_wrong_types(merged, &places, &mut faults);
     let mut config: Config = serde_ignored::deserialize(value(readable), |path| {
-        faults.push(Fault::unknown_key(&path.to_string()));
+        let field = path.to_string();
+        faults.push(Fault::unknown_key(&field, places.variable(&field)));
     })
     .map_err(|error| ConfigError::Malformed(error.to_string()))?;
     // The order of the keys in a parsed section is by chance.
@@ -76,12 +74,37 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
     if let Some(roles) = &overrides.roles {
         config.roles.clone_from(roles);
     }
-    faults.extend(validate(&config, env));
+    faults.extend(validate(&config, env, overrides.needs_keys));
     if faults.is_empty() {
         Ok(config)
     } else {
         Err(ConfigError::Faults(faults))
     }
+}
+
+/// File and environment, not looked at yet.
+fn merged(file: Option<&Path>, ours: &HashMap<String, String>) -> Result<Table, ConfigError> {
+    let mut builder = config::Config::builder();
+    if let Some(path) = file {
+        let text = read(path)?;
+        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    }
+    with_environment(builder, ours)
+        .and_then(|builder| builder.build())
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| {
+            let file = file.map(|path| format!("{}: ", path.display()));
+            ConfigError::Malformed(format!("{}{error}", file.unwrap_or_default()))
+        })
+}
+
+/// The variables that are configuration.
+fn our_variables(env: &HashMap<String, String>) -> HashMap<String, String> {
+    env.iter()
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| !NOT_CONFIG.contains(&name.as_str()) && !name.starts_with(TEST_PREFIX))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 type Table = Map<String, Value>;
@@ -92,19 +115,36 @@ fn value(table: Table) -> Value {
 }
 
 /// Leaves out each value that its field cannot take, with a fault for it, so that one does not hide the next.
-fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
+fn without_wrong_types(merged: Table, places: &Places<'_>, faults: &mut Vec<Fault>) -> Table {
     let mut readable = Table::new();
     for (key, value) in merged {
+        let is_one_of_many = matches!(value.kind, ValueKind::Table(_))
+            && expected(&key).is_some_and(|expected| expected.is_list_of_sections);
+        if is_one_of_many {
+            faults.push(places.wrong_value(&key, &value));
+            continue;
+        }
         let kept = match value.kind {
-            ValueKind::Table(section) => {
-                self::value(readable_section(std::slice::from_ref(&key), section, faults))
-            }
+            ValueKind::Table(section) => self::value(readable_section(
+                std::slice::from_ref(&key),
+                section,
+                places,
+                faults,
+            )),
             ValueKind::Array(items) if is_list_of_tables(&items) => {
                 let items = items.into_iter().enumerate();
-                let readable = items.map(|(index, item)| readable_item(&key, index, item, faults));
+                let readable = items.map(|(index, item)| readable_item(&key, index, item, places, faults));
                 Value::new(None, ValueKind::Array(readable.collect()))
             }
-            _ if fits(Table::from([(key.clone(), value.clone())]), &key, faults) => value,
+            _ if fits(
+                Table::from([(key.clone(), value.clone())]),
+                (&key, &value),
+                places,
+                faults,
+            ) =>
+            {
+                value
+            }
             _ => continue,
         };
         readable.insert(key, kept);
@@ -113,7 +153,7 @@ fn without_wrong_types(merged: Table, faults: &mut Vec<Fault>) -> Table {
 }
 
 /// A section, or one within another, without the values that their fields cannot take.
-fn readable_section(path: &[String], section: Table, faults: &mut Vec<Fault>) -> Table {
+fn readable_section(path: &[String], section: Table, places: &Places<'_>, faults: &mut Vec<Fault>) -> Table {
     let mut readable = Table::new();
     for (name, value) in section {
         let path = [path, std::slice::from_ref(&name)].concat();
@@ -124,12 +164,13 @@ fn readable_section(path: &[String], section: Table, faults: &mut Vec<Fault>) ->
             nested.into_table().unwrap_or_default()
         };
         let field = path.join(".");
-        let kept = match value.kind {
-            ValueKind::Table(inner) if fits(alone(self::value(Table::new())), &field, faults) => {
-                self::value(readable_section(&path, inner, faults))
+        let empty = alone(self::value(Table::new()));
+        let kept = match &value.kind {
+            ValueKind::Table(inner) if fits(empty, (&field, &value), places, faults) => {
+                self::value(readable_section(&path, inner.clone(), places, faults))
             }
             ValueKind::Table(_) => continue,
-            _ if fits(alone(value.clone()), &field, faults) => value,
+            _ if fits(alone(value.clone()), (&field, &value), places, faults) => value,
             _ => continue,
         };
         readable.insert(name, kept);
@@ -138,7 +179,13 @@ fn readable_section(path: &[String], section: Table, faults: &mut Vec<Fault>) ->
 }
 
 /// A table of a list without the values that their fields cannot take.
-fn readable_item(list: &str, index: usize, item: Value, faults: &mut Vec<Fault>) -> Value {
+fn readable_item(
+    list: &str,
+    index: usize,
+    item: Value,
+    places: &Places<'_>,
+    faults: &mut Vec<Fault>,
+) -> Value {
     let ValueKind::Table(fields) = item.kind else {
         return item;
     };
@@ -146,9 +193,14 @@ fn readable_item(list: &str, index: usize, item: Value, faults: &mut Vec<Fault>)
         let item = self::value(Table::from([(name.to_owned(), value.clone())]));
         Table::from([(list.to_owned(), Value::new(None, ValueKind::Array(vec![item])))])
     };
-    let fitting = fields
-        .into_iter()
-        .filter(|(name, value)| fits(wrap(name, value), &format!("{list}.{index}.{name}"), faults));
+    let fitting = fields.into_iter().filter(|(name, value)| {
+        fits(
+            wrap(name, value),
+            (&format!("{list}.{index}.{name}"), value),
+            places,
+            faults,
+        )
+    });
     self::value(fitting.collect())
 }
 
@@ -156,14 +208,13 @@ fn is_list_of_tables(items: &[Value]) -> bool {
     !items.is_empty() && items.iter().all(|item| matches!(item.kind, ValueKind::Table(_)))
 }
 
-fn fits(alone: Table, field: &str, faults: &mut Vec<Fault>) -> bool {
-    match value(alone).try_deserialize::<Config>() {
-        Ok(_) => true,
-        Err(error) => {
-            faults.push(Fault::wrong_type(field, &error));
-            false
-        }
+/// Whether a field takes a value; `alone` is a configuration of nothing else.
+fn fits(alone: Table, (field, value): (&str, &Value), places: &Places<'_>, faults: &mut Vec<Fault>) -> bool {
+    let fits = self::value(alone).try_deserialize::<Config>().is_ok();
+    if !fits {
+        faults.push(places.wrong_value(field, value));
     }
+    fits
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -177,12 +228,10 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 /// field reads them: a key of `007` is no number.
 fn with_environment(
     mut builder: Builder,
-    env: &HashMap<String, String>,
+    ours: &HashMap<String, String>,
 ) -> Result<Builder, config::ConfigError> {
-    let mut ours: Map<String, String> = env
+    let mut ours: Map<String, String> = ours
         .iter()
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .filter(|(name, _)| !NOT_CONFIG.contains(&name.as_str()) && !name.starts_with(TEST_PREFIX))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     for list in LISTS {

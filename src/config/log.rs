@@ -24,7 +24,7 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            level: "info,fjall=warn,lsm_tree=warn,actix_server=warn,refinery_core=warn".to_owned(),
+            level: "info,actix_server=warn,refinery_core=warn".to_owned(),
             format: LogFormat::Auto,
         }
     }

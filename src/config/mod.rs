@@ -5,6 +5,8 @@
 
 mod capture;
 mod event_log;
+mod expected;
+mod given;
 mod http;
 mod ingest;
 mod kafka;
@@ -14,6 +16,7 @@ mod postgres;
 mod reference;
 mod secret;
 mod source;
+mod spool;
 mod validate;
 
 use std::path::PathBuf;
@@ -32,7 +35,8 @@ pub use log::{Log, LogFormat};
 pub use postgres::Postgres;
 pub use reference::reference;
 pub use secret::Secret;
-pub use source::Source;
+pub use source::{KeyFault, Source};
+pub use spool::Spool;
 pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
@@ -91,6 +95,7 @@ pub struct Config {
     pub ingest: Ingest,
     pub event_log: EventLog,
     pub kafka: Kafka,
+    pub spool: Spool,
     pub capture: Capture,
     pub postgres: Postgres,
     pub log: Log,
@@ -110,6 +115,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             event_log: EventLog::default(),
             kafka: Kafka::default(),
+            spool: Spool::default(),
             capture: Capture::default(),
             postgres: Postgres::default(),
             log: Log::default(),

@@ -14,6 +14,11 @@ impl Secret {
         Self(value.into())
     }
 
+    /// Whether it is empty or only blanks.
+    pub(super) fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+
     /// The value itself, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Fault, Secret, is_name};
 
 /// A named write key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -30,4 +31,129 @@ pub struct Source {
     /// a day old, is received at its own timestamp.
     #[serde(default)]
     pub may_backdate: bool,
+}
+
+/// Why a source's key cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    #[error("needs exactly one of key, key_file and key_env")]
+    NotOne,
+    #[error("must not be empty")]
+    Empty,
+    #[error("the variable {0} is not set")]
+    NoVariable(String),
+    #[error("the file {} cannot be read: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("the file {} is empty", .0.display())]
+    EmptyFile(PathBuf),
+}
+
+impl KeyFault {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::NotOne | Self::Empty => "key = \"…\"",
+            Self::NoVariable(_) => "set it, or use key_file",
+            Self::Unreadable { .. } => "the user that runs momsflow must be able to read it",
+            Self::EmptyFile(_) => "write the key into it",
+        }
+    }
+
+    fn is_of_file(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::EmptyFile(_))
+    }
+}
+
+impl Source {
+    /// The key, from wherever it is kept.
+    ///
+    /// # Errors
+    /// When there is none, or it is out of reach.
+    pub fn read_key(&self, env: &HashMap<String, String>) -> Result<Secret, KeyFault> {
+        match (&self.key, &self.key_file, &self.key_env) {
+            (Some(key), None, None) if key.is_blank() => Err(KeyFault::Empty),
+            (Some(key), None, None) => Ok(key.clone()),
+            (None, Some(path), None) => read_file(path),
+            (None, None, Some(name)) => match env.get(name).map(|key| key.trim()) {
+                None | Some("") => Err(KeyFault::NoVariable(name.clone())),
+                Some(key) => Ok(Secret::new(key)),
+            },
+            _ => Err(KeyFault::NotOne),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Secret, KeyFault> {
+    let text = std::fs::read_to_string(path).map_err(|error| KeyFault::Unreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    match text.trim() {
+        "" => Err(KeyFault::EmptyFile(path.to_owned())),
+        key => Ok(Secret::new(key)),
+    }
+}
+
+/// Collects every fault of the sources. Commands that take no events do not need the keys, and may be run by
+/// somebody who may not read their files.
+pub(super) fn validate(
+    sources: &[Source],
+    env: &HashMap<String, String>,
+    needs_keys: bool,
+    faults: &mut Vec<Fault>,
+) {
+    let mut names = HashSet::new();
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for (index, source) in sources.iter().enumerate() {
+        let field = |name: &str| format!("sources.{index}.{name}");
+        if !is_name(&source.name) {
+            faults.push(Fault::new(
+                field("name"),
+                "must be 1 to 64 lower-case letters, digits, `-` and `_`",
+                "name = \"website\"",
+            ));
+        }
+        if !names.insert(&source.name) {
+            faults.push(Fault::new(
+                field("name"),
+                "is used twice",
+                "give each source a name of its own",
+            ));
+        }
+        match source.read_key(env) {
+            Ok(key) => {
+                if let Some(owner) = owners.insert(key.reveal().to_owned(), &source.name) {
+                    faults.push(Fault::new(
+                        field("key"),
+                        format!("is the key of the source `{owner}` too"),
+                        "give each source a key of its own",
+                    ));
+                }
+            }
+            Err(fault) if fault.is_of_file() && !needs_keys => {}
+            Err(fault) => {
+                let name = if fault.is_of_file() { "key_file" } else { "key" };
+                faults.push(Fault::new(field(name), fault.to_string(), fault.hint()));
+            }
+        }
+        rights(source, &field, faults);
+    }
+}
+
+fn rights(source: &Source, field: &dyn Fn(&str) -> String, faults: &mut Vec<Fault>) {
+    for origin in &source.origins {
+        if origin != "*" && !origin.starts_with("https://") && !origin.starts_with("http://") {
+            faults.push(Fault::new(
+                field("origins"),
+                format!("`{origin}` is no origin: it needs its scheme"),
+                format!("origins = [\"https://{origin}\"]"),
+            ));
+        }
+    }
+    if source.may_backdate && !source.trusted {
+        faults.push(Fault::new(
+            field("may_backdate"),
+            "needs trusted = true",
+            "history comes from a server, whose key is secret",
+        ));
+    }
 }

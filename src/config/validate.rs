@@ -1,7 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
-use super::{Config, Role, Secret, Source};
+use super::{Config, Role, Secret, source};
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,30 +27,16 @@ impl Fault {
         }
     }
 
-    /// `field` is the key that was tried alone.
-    pub(super) fn wrong_type(field: &str, error: &config::ConfigError) -> Self {
-        let text = error.to_string();
-        let reason = text.split_once(" for key `").map_or(&*text, |(reason, _)| reason);
-        let constraint = if let Some((before, _)) = reason.split_once("expected struct ") {
-            format!("{before}expected a section")
-        } else if let Some((_, written)) = reason.split_once("does not have variant constructor ") {
-            format!("`{written}` is none of its values")
-        } else {
-            reason.to_owned()
-        };
-        Self::new(
-            field,
-            constraint,
-            "`momsflow config reference` shows what it takes",
-        )
-    }
-
-    pub(super) fn unknown_key(field: &str) -> Self {
+    /// `variable` is the one that sets it, where the environment does.
+    pub(super) fn unknown_key(field: &str, variable: Option<&str>) -> Self {
         let hint = match nearest(field) {
             Some(known) => format!("did you mean `{known}`?"),
             None => "`momsflow config reference` lists every key".to_owned(),
         };
-        Self::new(field, "is not a known key", hint)
+        let place = variable
+            .map(|name| format!(", which {name} sets"))
+            .unwrap_or_default();
+        Self::new(field, format!("is not a known key{place}"), hint)
     }
 }
 
@@ -70,12 +56,13 @@ fn nearest(field: &str) -> Option<String> {
         .map(|(_, key)| key)
 }
 
-/// Collects every fault of a configuration.
-pub(super) fn validate(config: &Config, env: &HashMap<String, String>) -> Vec<Fault> {
+/// Collects every fault of a configuration; `needs_keys`: a key file that cannot be read is one.
+pub(super) fn validate(config: &Config, env: &HashMap<String, String>, needs_keys: bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     process(config, &mut faults);
     http(config, &mut faults);
-    sources(config, env, &mut faults);
+    keys(config, &mut faults);
+    source::validate(&config.sources, env, needs_keys, &mut faults);
     storage(config, &mut faults);
     config.kafka.validate(env, &mut faults);
     faults
@@ -104,6 +91,16 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
             "log.level",
             "must be a level or a filter",
             "level = \"info\"",
+        ));
+    }
+}
+
+fn keys(config: &Config, faults: &mut Vec<Fault>) {
+    if config.write_key.as_ref().is_some_and(Secret::is_blank) {
+        faults.push(Fault::new(
+            "write_key",
+            "must not be empty",
+            "leave it out, and one is made and kept in the data dir",
         ));
     }
 }
@@ -152,84 +149,6 @@ fn http(config: &Config, faults: &mut Vec<Fault>) {
             "max_event = \"256 KiB\"",
         ));
     }
-}
-
-fn sources(config: &Config, env: &HashMap<String, String>, faults: &mut Vec<Fault>) {
-    if config.write_key.as_ref().is_some_and(is_blank) {
-        faults.push(Fault::new(
-            "write_key",
-            "must not be empty",
-            "leave it out, and one is made and kept in the data dir",
-        ));
-    }
-    let mut names = HashSet::new();
-    for (index, source) in config.sources.iter().enumerate() {
-        let field = |name: &str| format!("sources.{index}.{name}");
-        if !is_name(&source.name) {
-            faults.push(Fault::new(
-                field("name"),
-                "must be 1 to 64 lower-case letters, digits, `-` and `_`",
-                "name = \"website\"",
-            ));
-        }
-        if !names.insert(&source.name) {
-            faults.push(Fault::new(
-                field("name"),
-                "is used twice",
-                "give each source a name of its own",
-            ));
-        }
-        if let Some(fault) = key_fault(source, env, &field("key")) {
-            faults.push(fault);
-        }
-        for origin in &source.origins {
-            if origin != "*" && !origin.starts_with("https://") && !origin.starts_with("http://") {
-                faults.push(Fault::new(
-                    field("origins"),
-                    format!("`{origin}` is no origin: it needs its scheme"),
-                    format!("origins = [\"https://{origin}\"]"),
-                ));
-            }
-        }
-        if source.may_backdate && !source.trusted {
-            faults.push(Fault::new(
-                field("may_backdate"),
-                "needs trusted = true",
-                "history comes from a server, whose key is secret",
-            ));
-        }
-    }
-}
-
-fn key_fault(source: &Source, env: &HashMap<String, String>, field: &str) -> Option<Fault> {
-    let given = [
-        source.key.is_some(),
-        source.key_file.is_some(),
-        source.key_env.is_some(),
-    ];
-    if given.iter().filter(|is_given| **is_given).count() != 1 {
-        return Some(Fault::new(
-            field,
-            "needs exactly one of key, key_file and key_env",
-            "key = \"…\"",
-        ));
-    }
-    if source.key.as_ref().is_some_and(is_blank) {
-        return Some(Fault::new(field, "must not be empty", "key = \"…\""));
-    }
-    let variable = source.key_env.as_ref()?;
-    if env.get(variable).is_none_or(String::is_empty) {
-        return Some(Fault::new(
-            field,
-            format!("the variable {variable} is not set"),
-            "set it, or use key_file",
-        ));
-    }
-    None
-}
-
-fn is_blank(key: &Secret) -> bool {
-    key.reveal().trim().is_empty()
 }
 
 /// Whether a source may be named so.

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::broker::HotKey;
+use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
-use crate::roles::capture::PartitionStatus;
+use crate::roles::capture::{HostStatus, PartitionStatus};
 use crate::store::dead_letters::Selection;
 
 /// What runs, for `momsflow status`.
@@ -26,6 +27,11 @@ pub struct Status {
     /// Parts that are unhealthy, and why.
     pub faults: BTreeMap<String, String>,
     pub log: LogStatus,
+    /// Nothing where there is none.
+    pub spool: Option<SpoolStatus>,
+    /// The capture hosts that live, where capture runs here.
+    #[serde(default)]
+    pub capture_hosts: Vec<HostStatus>,
     /// The database that events go to, without its password.
     pub event_store: String,
 }
@@ -34,7 +40,8 @@ pub struct Status {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogStatus {
     pub kind: String,
-    pub log_id: Uuid,
+    /// Nothing while it has not been reached.
+    pub log_id: Option<Uuid>,
     pub partitions: Vec<LogPartition>,
     /// Persons whose events crowd a partition, where ingest runs here.
     #[serde(default)]
@@ -60,21 +67,26 @@ pub struct TailQuery {
     pub follow: bool,
 }
 
-/// Whose history `momsflow import` sends; the body is a batch as `/v1/import` takes it.
+/// Whose history `momsflow import` sends; the body is its lines, each an event as `/v1/import` takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportQuery {
     pub source: String,
 }
 
 /// How the running serve takes the history of a source.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportTerms {
+    /// The clock by which events get their `accepted_at`.
+    pub now: Timestamp,
+    /// The names of the sources that serve takes events from.
+    pub sources: Vec<String>,
     /// As of the configured source of that name, so that ids are the same as of what came live. A name that is
     /// no source's is the operator's own.
     pub trusted: bool,
 }
 
-/// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter.
+/// What became of a piece of history; all of it is durable in the log, as an event or as a dead letter. Of a
+/// preview: what would become of it; nothing was kept.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ImportReply {
     pub accepted: usize,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
+use futures_util::Stream;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,11 +17,12 @@ use super::message::{
     ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
 use super::{replay, tail};
+use crate::broker::intake::{self, Intake};
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
-use crate::http::{Routes, Source};
+use crate::http::{DEFAULT_SOURCE, Routes, Source};
 use crate::lifecycle::Health;
 use crate::roles::capture::PartitionStatus;
 use crate::roles::ingest::SubmitError;
@@ -32,6 +34,7 @@ use crate::store::dead_letters;
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 /// Dead letters that are read and sent again at a time; each may have 1 MiB.
 const REPLAY_BATCH: i64 = 25;
+
 /// How long status waits for the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -43,7 +46,8 @@ pub struct Control {
     /// Known once the admin listener is bound, which needs this to be there.
     pub admin: OnceLock<SocketAddr>,
     pub health: Health,
-    pub log: Arc<dyn EventLog>,
+    pub log: intake::Log,
+    pub intake: Arc<Intake>,
     pub capture: capture::Status,
     /// Takes imports; see [`importer`].
     pub importer: ingest::Ingest,
@@ -57,11 +61,11 @@ pub struct Control {
 
 /// Ingest for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
 /// as the command makes it, and every faulty line is kept.
-pub fn importer(log: Arc<dyn EventLog>, clock: Clock, config: &Config) -> ingest::Ingest {
+pub fn importer(intake: Arc<Intake>, clock: Clock, config: &Config) -> ingest::Ingest {
     let mut config = config.clone();
     config.ingest.max_batch = usize::MAX;
     config.ingest.rejects_kept_per_second = u32::MAX;
-    ingest::Ingest::new(log, clock, &config)
+    ingest::Ingest::new(intake, clock, &config)
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -74,7 +78,8 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .route("/status", web::get().to(status))
             .route("/tail", web::get().to(follow))
             .route("/import", web::get().to(import_terms))
-            .route("/import", web::post().to(import))
+            .route("/import/lines", web::post().to(import))
+            .route("/import/preview", web::post().to(preview_import))
             .route("/dead-letters/replay", web::post().to(replay_letters));
     })
 }
@@ -108,7 +113,7 @@ async fn status(control: Data<Control>) -> HttpResponse {
 }
 
 async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse {
-    match tail::lines(control.log.clone(), &query).await {
+    match control.tail(&query).await {
         Ok(lines) => HttpResponse::Ok().streaming(lines),
         Err(error) => answer(Err::<(), _>(error)),
     }
@@ -119,19 +124,30 @@ async fn import_terms(control: Data<Control>, query: Query<ImportQuery>) -> Http
 }
 
 async fn import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
-    let ImportTerms { trusted } = control.import_terms(&query.source);
-    let source = Source {
-        name: query.into_inner().source,
-        trusted,
-        origins: Vec::new(),
-        may_backdate: true,
-    };
-    let submission = ingest::Submission {
-        source: &source,
-        shape: ingest::Shape::Import,
+    let source = control.import_source(query.into_inner().source);
+    let reply = control
+        .importer
+        .submit(&body, &lines_of(&source), |_| Ok(()))
+        .await;
+    answer_import(reply)
+}
+
+async fn preview_import(control: Data<Control>, query: Query<ImportQuery>, body: Bytes) -> HttpResponse {
+    let source = control.import_source(query.into_inner().source);
+    let preview = control.importer.preview(&body, &lines_of(&source), |_| Ok(()));
+    answer_import(preview.map(|preview| preview.answer))
+}
+
+fn lines_of(source: &Source) -> ingest::Submission<'_> {
+    ingest::Submission {
+        source,
+        shape: ingest::Shape::Lines,
         client: Client::default(),
-    };
-    match control.importer.submit(&body, &submission, |_| Ok(())).await {
+    }
+}
+
+fn answer_import(reply: Result<ingest::Answer, SubmitError>) -> HttpResponse {
+    match reply {
         Ok(reply) => HttpResponse::Ok().json(reply),
         Err(error) => refuse(status_of(&error), error.to_string()),
     }
@@ -143,16 +159,78 @@ async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) ->
 
 impl Control {
     fn import_terms(&self, source: &str) -> ImportTerms {
-        let configured = self.sources.iter().find(|known| known.name == source);
+        let mut sources: Vec<_> = self.sources.iter().map(|source| source.name.clone()).collect();
+        if sources.is_empty() {
+            sources.push(DEFAULT_SOURCE.to_owned());
+        }
         ImportTerms {
-            trusted: configured.is_none_or(|known| known.trusted),
+            now: self.clock.now(),
+            sources,
+            trusted: self.is_trusted(source),
         }
     }
 
-    /// What runs, also while the log does not answer: that is when people ask.
+    fn is_trusted(&self, source: &str) -> bool {
+        let configured = self.sources.iter().find(|known| known.name == source);
+        configured.is_none_or(|known| known.trusted)
+    }
+
+    fn import_source(&self, name: String) -> Source {
+        Source {
+            trusted: self.is_trusted(&name),
+            name,
+            origins: Vec::new(),
+            may_backdate: true,
+        }
+    }
+
+    /// The log, once it has been reached.
+    fn log(&self) -> Option<Arc<dyn EventLog>> {
+        self.log.borrow().clone()
+    }
+
+    async fn tail(
+        &self,
+        query: &TailQuery,
+    ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + use<>, String> {
+        let log = self.log().ok_or("the event log has not been reached yet")?;
+        tail::lines(log, query).await
+    }
+
+    /// Also while the log does not answer: that is when people ask.
+    async fn log_status(&self) -> LogStatus {
+        let Some(log) = self.log() else {
+            return LogStatus {
+                kind: "not reached yet".to_owned(),
+                log_id: None,
+                partitions: Vec::new(),
+                hot_keys: Vec::new(),
+            };
+        };
+        let captures = self.capture.snapshot();
+        let partitions = (0..log.partitions()).map(async |partition| {
+            let offsets = tokio::time::timeout(LOG_PATIENCE, log.offsets(partition)).await;
+            let range = offsets.ok().and_then(Result::ok);
+            LogPartition {
+                partition,
+                earliest: range.map(|range| range.earliest),
+                end: range.map(|range| range.end),
+                capture: captures.get(&partition).map(|capture| PartitionStatus {
+                    // The worker's own count stands still while it is stuck.
+                    lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
+                    ..capture.clone()
+                }),
+            }
+        });
+        LogStatus {
+            kind: log.kind().to_owned(),
+            log_id: Some(log.log_id()),
+            partitions: join_all(partitions).await,
+            hot_keys: log.hot_keys(),
+        }
+    }
+
     async fn status(&self) -> Status {
-        let partitions = (0..self.log.partitions()).map(|partition| self.partition(partition));
-        let partitions = join_all(partitions).await;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -162,34 +240,18 @@ impl Control {
             http: self.http,
             admin: self.admin.get().copied(),
             faults: self.health.faults(),
-            log: LogStatus {
-                kind: self.log.kind().to_owned(),
-                log_id: self.log.log_id(),
-                partitions,
-                hot_keys: self.log.hot_keys(),
+            log: self.log_status().await,
+            spool: match self.intake.spool() {
+                Some(spool) => Some(spool.status().await),
+                None => None,
             },
+            capture_hosts: self.capture.hosts(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),
                 // Nobody will tell: no role of this process needs one.
                 None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
                 None => "embedded PostgreSQL, starting".to_owned(),
             },
-        }
-    }
-
-    async fn partition(&self, partition: i32) -> LogPartition {
-        let offsets = tokio::time::timeout(LOG_PATIENCE, self.log.offsets(partition)).await;
-        let range = offsets.ok().and_then(Result::ok);
-        let capture = self.capture.snapshot().get(&partition).cloned();
-        LogPartition {
-            partition,
-            earliest: range.map(|range| range.earliest),
-            end: range.map(|range| range.end),
-            capture: capture.map(|capture| PartitionStatus {
-                // The worker's own count stands still while it is stuck.
-                lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
-                ..capture
-            }),
         }
     }
 

@@ -96,6 +96,31 @@ impl Account {
     }
 }
 
+/// Whether the user that PostgreSQL will run as can reach a data dir, which need not be there yet. Changes nothing.
+///
+/// # Errors
+/// When there is no such user, the cluster belongs to somebody else, or a folder on the way is closed.
+pub async fn check_access(data_dir: &Path) -> Result<(), EmbeddedError> {
+    let Some(account) = Account::choose(data_dir)? else {
+        return Ok(());
+    };
+    let whole = data_dir
+        .canonicalize()
+        .or_else(|_| std::path::absolute(data_dir))
+        .during(|| format!("reading {}", data_dir.display()))?;
+    // The data dir itself is momsflow's own, which opens it for this user at its start.
+    let above = whole.ancestors().skip(1).find(|folder| folder.is_dir());
+    match above {
+        Some(folder) => {
+            let folder = folder
+                .canonicalize()
+                .during(|| format!("reading {}", folder.display()))?;
+            account.check_path(&folder).await
+        }
+        None => Ok(()),
+    }
+}
+
 /// Picks from the lines of /etc/passwd; a cluster's owner needs no line there.
 fn pick(users: &str, owner: Option<(u32, u32)>) -> Option<Account> {
     let known: Vec<_> = users.lines().filter_map(parse).collect();

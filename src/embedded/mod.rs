@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Config;
 use tracing::{info, warn};
 
+pub use account::check_access;
 pub use connections::{Connections, EVENTS_DATABASE, OWNER, READER, VIEWS_DATABASE, connection_of};
 pub use error::EmbeddedError;
 pub use find::{Installation, OLDEST_MAJOR, find};

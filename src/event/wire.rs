@@ -1,7 +1,9 @@
 //! The log record: one JSON object an event, documented in docs/wire-format.md.
 
+use bytes::Bytes;
+
 use super::encode;
-use super::record::{Event, Rejection};
+use super::record::{Event, Origin, Rejection};
 
 /// Version of the records that this binary writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
@@ -36,6 +38,17 @@ pub fn encode_event(event: &Event<'_>) -> Vec<u8> {
 pub fn encode_rejection(rejection: &Rejection) -> Vec<u8> {
     // Serialising plain structs of strings and numbers into memory has no failure path.
     serde_json::to_vec(rejection).expect("records serialise")
+}
+
+/// Marks an event's record as one that waited in the spool; what is not live, or no event, stays as it is.
+pub fn spooled(bytes: Bytes) -> Bytes {
+    match decode(&bytes) {
+        Ok(WireRecord::Event(mut event)) if event.origin.is_live() => {
+            event.origin = Origin::Spooled;
+            encode_event(&event).into()
+        }
+        _ => bytes,
+    }
 }
 
 /// Decodes a log record.

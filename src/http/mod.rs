@@ -26,4 +26,4 @@ pub use inflate::{Encoding, InflateError, inflate};
 pub use openapi::OPENAPI;
 pub use problem::{Problem, ProblemCode};
 pub use server::{Routes, Server};
-pub use source::{KeyError, Source, Sources};
+pub use source::{DEFAULT_SOURCE, KeyError, Source, Sources};

@@ -1,11 +1,13 @@
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::config::{self, Secret};
+use crate::config::{self, KeyFault, Secret};
+
+/// The source of the one key that there is without `[[sources]]`.
+pub const DEFAULT_SOURCE: &str = "default";
 
 /// A write key's owner: who sends, and what it may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +30,8 @@ impl Source {
 /// Why a source's key cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("the key file {} of source {source_name} cannot be read: {reason}", path.display())]
-    Unreadable {
-        source_name: String,
-        path: PathBuf,
-        reason: String,
-    },
-    #[error("the source {0} has no key")]
-    None(String),
+    #[error("the key of the source {name}: {fault}")]
+    Fault { name: String, fault: KeyFault },
     #[error("the sources {0} and {1} have the same key")]
     Shared(String, String),
 }
@@ -56,7 +52,10 @@ impl Sources {
     pub fn load(sources: &[config::Source], env: &HashMap<String, String>) -> Result<Self, KeyError> {
         let mut table = Self::default();
         for source in sources {
-            let key = key_of(source, env)?;
+            let key = source.read_key(env).map_err(|fault| KeyError::Fault {
+                name: source.name.clone(),
+                fault,
+            })?;
             let entry = Source {
                 name: source.name.clone(),
                 trusted: source.trusted,
@@ -97,27 +96,6 @@ impl Sources {
 
 fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
-}
-
-fn key_of(source: &config::Source, env: &HashMap<String, String>) -> Result<Secret, KeyError> {
-    let none = || KeyError::None(source.name.clone());
-    let key = if let Some(key) = &source.key {
-        key.clone()
-    } else if let Some(path) = &source.key_file {
-        let text = std::fs::read_to_string(path).map_err(|error| KeyError::Unreadable {
-            source_name: source.name.clone(),
-            path: path.clone(),
-            reason: error.to_string(),
-        })?;
-        Secret::new(text.trim())
-    } else {
-        let variable = source.key_env.as_ref().ok_or_else(none)?;
-        Secret::new(env.get(variable).ok_or_else(none)?.trim())
-    };
-    if key.reveal().is_empty() {
-        return Err(none());
-    }
-    Ok(key)
 }
 
 #[cfg(test)]

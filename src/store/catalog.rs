@@ -63,6 +63,12 @@ pub async fn list(client: &Client, event: Option<&str>) -> Result<Vec<CatalogEnt
         .collect()
 }
 
+/// The names of all sources that events are stored with.
+pub async fn sources(client: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client.query(include_str!("sql/list_sources.sql"), &[]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,7 +27,12 @@ pub struct Position {
 /// The answer to a wish for a lease.
 #[derive(Debug)]
 pub enum Acquired {
-    Owned(Lease, Position),
+    Owned {
+        lease: Lease,
+        position: Position,
+        /// The owner before, where it had let the lease expire.
+        taken_from: Option<String>,
+    },
     /// Somebody else's lease has not expired.
     HeldBy(String),
 }
@@ -72,8 +77,8 @@ pub async fn acquire(
             &[&log, &partition, &first_offset, &now],
         )
         .await?;
-    transaction
-        .execute(
+    let before = transaction
+        .query_opt(
             include_str!("sql/end_old_backend.sql"),
             &[&log, &partition, &owner],
         )
@@ -102,29 +107,19 @@ pub async fn acquire(
         next_offset: position.get("next_offset"),
         fingerprint: position.get("fingerprint"),
     };
-    Ok(Acquired::Owned(lease, position))
+    Ok(Acquired::Owned {
+        lease,
+        position,
+        taken_from: before
+            .filter(|before| before.get("is_lapsed"))
+            .map(|before| before.get("owner")),
+    })
 }
 
-/// Keeps an idle partition's lease; `false` when it is lost.
-pub async fn renew(client: &Client, lease: &Lease) -> Result<bool, tokio_postgres::Error> {
-    let renewed = client
-        .execute(
-            include_str!("sql/renew_lease.sql"),
-            &[
-                &lease.log,
-                &lease.partition,
-                &lease.epoch,
-                &lease.ttl.as_secs_f64(),
-            ],
-        )
-        .await?;
-    Ok(renewed == 1)
-}
-
-/// Gives a lease up, so that the next owner need not wait for its expiry.
+/// Gives a lease up, so that the next owner need not wait for its expiry. Other hosts are told.
 pub async fn give_up(client: &Client, lease: &Lease) -> Result<(), tokio_postgres::Error> {
     client
-        .execute(
+        .query(
             include_str!("sql/give_up_lease.sql"),
             &[&lease.log, &lease.partition, &lease.epoch],
         )

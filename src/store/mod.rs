@@ -7,6 +7,7 @@ pub mod databases;
 pub mod dead_letters;
 pub mod dedupe;
 pub mod guilty;
+pub mod hosts;
 pub mod lease;
 pub mod migrate;
 pub mod month;

@@ -21,13 +21,23 @@ pub const HTTP_IN_FLIGHT_BYTES: &str = "momsflow_http_in_flight_bytes";
 pub const INGEST_TIMESTAMP_UNUSABLE_TOTAL: &str = "momsflow_ingest_timestamp_unusable_total";
 /// Records appended to the event log; label `partition`.
 pub const LOG_APPENDED_TOTAL: &str = "momsflow_log_appended_total";
-/// Seconds that an append waited for its fsync.
+/// Seconds that an append to the event log took until it was durable.
 pub const LOG_APPEND_SECONDS: &str = "momsflow_log_append_seconds";
 /// Persons whose events were each a tenth or more of a Kafka partition's in the last minute; label `partition`. Who they
 /// are, `momsflow status` says, since metrics go to many hands.
 pub const LOG_HOT_KEYS: &str = "momsflow_log_hot_keys";
 /// Bytes that the event log takes on disk.
 pub const LOG_DISK_BYTES: &str = "momsflow_log_disk_bytes";
+/// Records that were spooled on the local disk, because the event log did not take them.
+pub const SPOOL_RECORDS_TOTAL: &str = "momsflow_spool_records_total";
+/// Records that were sent from the spool to the event log; one that was sent again counts again.
+pub const SPOOL_REPLAYED_TOTAL: &str = "momsflow_spool_replayed_total";
+/// Records in the spool that the event log does not have yet.
+pub const SPOOL_RECORDS: &str = "momsflow_spool_records";
+/// Bytes that the spool takes on disk.
+pub const SPOOL_BYTES: &str = "momsflow_spool_bytes";
+/// Age of the oldest record in the spool that the event log does not have yet, in seconds.
+pub const SPOOL_OLDEST_SECONDS: &str = "momsflow_spool_oldest_seconds";
 /// Log records by what became of them; labels `partition`, `outcome` (stored, duplicate, dead_letter, foreign).
 pub const CAPTURE_RECORDS_TOTAL: &str = "momsflow_capture_records_total";
 /// Duplicates whose content differs from what is stored; label `partition`.
@@ -40,6 +50,14 @@ pub const CAPTURE_DELAY_SECONDS: &str = "momsflow_capture_delay_seconds";
 pub const CAPTURE_COMMIT_SECONDS: &str = "momsflow_capture_commit_seconds";
 /// Transactions that failed and were repeated; label `class` of the SQLSTATE.
 pub const CAPTURE_RETRIES_TOTAL: &str = "momsflow_capture_retries_total";
+/// Capture hosts that live, as this one sees them.
+pub const CAPTURE_HOSTS: &str = "momsflow_capture_hosts";
+/// Whether this host has the partition (1) or another one may have it (0); label `partition`.
+pub const CAPTURE_OWNED: &str = "momsflow_capture_owned";
+/// The epoch of the partition's lease, which rises at each change of its owner; label `partition`.
+pub const CAPTURE_LEASE_EPOCH: &str = "momsflow_capture_lease_epoch";
+/// Partitions that this host took after their owner had let the lease expire; label `partition`.
+pub const CAPTURE_TAKE_OVERS_TOTAL: &str = "momsflow_capture_take_overs_total";
 /// Restarts of the embedded PostgreSQL.
 pub const POSTGRES_RESTARTS_TOTAL: &str = "momsflow_postgres_restarts_total";
 
@@ -57,12 +75,20 @@ pub(super) fn describe_all() {
         "Events with an unusable timestamp"
     );
     describe_counter!(LOG_APPENDED_TOTAL, "Records appended to the event log");
-    describe_histogram!(LOG_APPEND_SECONDS, "Seconds that an append waited for its fsync");
     describe_gauge!(
         LOG_HOT_KEYS,
         "Persons whose events were a tenth or more of a partition's in the last minute"
     );
+    describe_histogram!(LOG_APPEND_SECONDS, "Seconds until an append was durable");
     describe_gauge!(LOG_DISK_BYTES, "Bytes that the event log takes on disk");
+    describe_counter!(SPOOL_RECORDS_TOTAL, "Records spooled on the local disk");
+    describe_counter!(
+        SPOOL_REPLAYED_TOTAL,
+        "Records sent from the spool to the event log"
+    );
+    describe_gauge!(SPOOL_RECORDS, "Records in the spool that the event log lacks");
+    describe_gauge!(SPOOL_BYTES, "Bytes that the spool takes on disk");
+    describe_gauge!(SPOOL_OLDEST_SECONDS, "Age of the oldest record in the spool");
     describe_counter!(CAPTURE_RECORDS_TOTAL, "Log records by what became of them");
     describe_counter!(
         CAPTURE_CONFLICTS_TOTAL,
@@ -77,6 +103,16 @@ pub(super) fn describe_all() {
     describe_counter!(
         CAPTURE_RETRIES_TOTAL,
         "Capture transactions that failed and were repeated"
+    );
+    describe_gauge!(CAPTURE_HOSTS, "Capture hosts that live, as this one sees them");
+    describe_gauge!(CAPTURE_OWNED, "Whether this host has the partition");
+    describe_gauge!(
+        CAPTURE_LEASE_EPOCH,
+        "Epoch of the partition's lease, which rises at each change of its owner"
+    );
+    describe_counter!(
+        CAPTURE_TAKE_OVERS_TOTAL,
+        "Partitions taken after their owner had let the lease expire"
     );
     describe_counter!(POSTGRES_RESTARTS_TOTAL, "Restarts of the embedded PostgreSQL");
 }

@@ -1,11 +1,13 @@
 //! Capture against a real PostgreSQL and the embedded log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
 use momsflow::broker::embedded::EmbeddedLog;
-use momsflow::broker::{EventLog, Record};
+use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::config;
 use momsflow::event::wire::{VERSION, encode_event, encode_rejection};
@@ -65,6 +67,7 @@ impl Bench {
         Capture {
             log: self.log.clone(),
             pool: pool::connect(self.database.clone(), 4),
+            database: self.database.clone(),
             clock: self.clock.clone(),
             health: self.health.clone(),
             config: config::Capture {
@@ -73,6 +76,7 @@ impl Bench {
             },
             backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
             owner: owner.to_owned(),
+            name: owner.to_owned(),
             status: Status::default(),
             shutdown_deadline: Duration::from_secs(10),
         }
@@ -452,6 +456,141 @@ async fn a_second_owner_fences_the_first() {
     bench.drained().await;
     assert_eq!(bench.account().await, "2 0 0 0 0 0");
     bench.stop().await;
+}
+
+/// A log that a host can be cut off from.
+#[derive(Debug)]
+struct Reachable {
+    log: Arc<EmbeddedLog>,
+    is_cut: AtomicBool,
+}
+
+impl Reachable {
+    fn reach(&self) -> Result<&EmbeddedLog, LogError> {
+        match self.is_cut.load(Ordering::SeqCst) {
+            true => Err(LogError::Unavailable("cut off".to_owned())),
+            false => Ok(&self.log),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for Reachable {
+    fn log_id(&self) -> Uuid {
+        self.log.log_id()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.log.kind()
+    }
+
+    fn partitions(&self) -> i32 {
+        self.log.partitions()
+    }
+
+    async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
+        self.reach()?.append(partition, records).await
+    }
+
+    async fn fetch(
+        &self,
+        partition: i32,
+        offset: i64,
+        max_bytes: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<StoredRecord>, LogError> {
+        self.reach()?.fetch(partition, offset, max_bytes, max_wait).await
+    }
+
+    async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {
+        self.reach()?.offsets(partition).await
+    }
+
+    fn release(&self, partition: i32, offset: i64) {
+        self.log.release(partition, offset);
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.reach().map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_reach_the_log_leaves_its_share_to_others() {
+    let mut bench = Bench::new().await;
+    let log = Arc::new(Reachable {
+        log: bench.log.clone(),
+        is_cut: AtomicBool::new(false),
+    });
+    let other = Capture {
+        log: log.clone(),
+        health: Health::default(),
+        ..bench.capture("two")
+    };
+    let (health, token) = (other.health.clone(), CancellationToken::new());
+    let running = tokio::spawn(other.run(token.clone()));
+    let owners = "SELECT string_agg(DISTINCT owner, ' ' ORDER BY owner) FROM leases WHERE expires_at > now()";
+    let owned_by = async |expected: &str| {
+        crate::serve::until(&format!("the owners are {expected}"), async || {
+            value(&bench.client, owners).await == expected
+        })
+        .await;
+    };
+    owned_by("one two").await;
+
+    log.is_cut.store(true, Ordering::SeqCst);
+    for partition in 0..2 {
+        bench
+            .append(partition, vec![encoded(&bench.clock, Uuid::new_v4())])
+            .await;
+    }
+    bench.drained().await;
+    owned_by("one").await;
+    crate::serve::until("the host says that it is cut off", async || {
+        format!("{:?}", health.faults()).contains("the event log does not answer")
+    })
+    .await;
+
+    log.is_cut.store(false, Ordering::SeqCst);
+    owned_by("one two").await;
+    crate::serve::until("it is healthy", async || health.faults().is_empty()).await;
+    assert_eq!(bench.account().await, "2 0 0 0 0 0");
+    token.cancel();
+    running.await.unwrap().unwrap();
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_handed_over_costs_the_giver_no_connection() {
+    let mut bench = Bench::new().await;
+    let owned = "SELECT string_agg(owner || ' ' || epoch || ' ' || take_overs, ', ' ORDER BY owner) FROM leases \
+                 WHERE expires_at > now()";
+    let owned_as = async |expected: &str| {
+        crate::serve::until(&format!("the leases are {expected}"), async || {
+            value(&bench.client, owned).await == expected
+        })
+        .await;
+    };
+    owned_as("one 1 0, one 1 0").await;
+    let other = bench.capture("two");
+    let token = CancellationToken::new();
+    let running = tokio::spawn(other.run(token.clone()));
+    owned_as("one 1 0, two 2 0").await;
+    // Nobody's session was ended: the one that writes for a lease is the one that took it.
+    let sessions = "SELECT count(*) FROM leases JOIN pg_stat_activity \
+                    ON pid = leases.backend_pid AND pg_stat_activity.backend_start = leases.backend_start";
+    assert_eq!(value(&bench.client, sessions).await, "2");
+    token.cancel();
+    running.await.unwrap().unwrap();
+    owned_as("one 1 0, one 3 0").await;
+    assert_eq!(bench.count("capture_hosts").await, "1", "who stops says so");
+    assert_eq!(
+        bench.health.faults(),
+        Default::default(),
+        "nothing went wrong on the way"
+    );
+    bench.stop().await;
+    assert_eq!(bench.count("capture_hosts").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

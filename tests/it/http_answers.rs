@@ -1,10 +1,12 @@
 //! What becomes of events: codes and places, batches, history, dead letters, the log's refusals.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use momsflow::broker::Record;
+use momsflow::broker::intake::Intake;
 use momsflow::config::Config;
 use momsflow::event::{self, Payload, Policy, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
@@ -556,8 +558,8 @@ async fn a_log_that_refuses_makes_the_process_unready() {
     let server = serve(|_| ()).await;
     let token = CancellationToken::new();
     server.log.refuses.store(true, Ordering::SeqCst);
-    let watch = tokio::spawn(Ingest::watch_log(
-        server.log.clone(),
+    let watch = tokio::spawn(Ingest::watch_intake(
+        Arc::new(Intake::of(server.log.clone())),
         server.health.clone(),
         token.clone(),
     ));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytesize::ByteSize;
+use momsflow::broker::intake::Intake;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::config::{Config, Secret};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Keeps what is appended; refuses all appends, or lets them wait, on demand.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct MemoryLog {
     pub partitions: Mutex<[Vec<Record>; 4]>,
     pub refuses: AtomicBool,
@@ -158,7 +159,11 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         sources.add(&Secret::new(key), source).unwrap();
     }
     let log = Arc::new(MemoryLog::default());
-    let ingest = Arc::new(Ingest::new(log.clone(), Clock::system(), &config));
+    let ingest = Arc::new(Ingest::new(
+        Arc::new(Intake::of(log.clone())),
+        Clock::system(),
+        &config,
+    ));
     let gate = Arc::new(Gate::new(&config.http, sources));
     let health = Health::default();
     let server = Server::bind(

@@ -20,4 +20,5 @@ mod schema;
 mod serve;
 mod shared;
 mod soak;
+mod spool;
 mod support;

@@ -1,41 +1,45 @@
-//! The event log on the local disk, kept by fjall.
+//! The event log on the local disk: numbered files, the segments, each with frames of all partitions.
 //!
 //! ```text
-//! append ─► budget (bytes) ─► queue ─► writer thread: one batch, one fdatasync ─► ends move ─► answers
-//! fetch  ─► waits for the end to move ─► reads frames on a blocking thread
+//! append ─► budget (bytes) ─► queue ─► writer thread: one write, one fdatasync ─► ends move ─► answers
+//! fetch  ─► waits for the end to move ─► index ─► reads frames on a blocking thread
 //! ```
-//! One thread writes, so that concurrent appends share an fsync and offsets need no lock.
+//! One thread writes, so that concurrent appends share an fsync and offsets need no lock. A record is written
+//! once, where it stays until its segment is deleted whole.
 //! Readers see a partition only up to the end that the writer published after its fsync.
 
-mod database;
+mod active;
 mod disk;
 mod frame;
-mod journal;
-mod mark;
+mod index;
+mod read;
+mod recovery;
+mod retention;
 mod segment;
 mod shared;
-mod store;
+mod walk;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use metrics::histogram;
+use metrics::gauge;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use self::active::Active;
 use self::frame::Sealed;
-use self::shared::{Partition, Shared, inventories, lock};
-use self::store::Store;
+use self::shared::{Partition, Shared, lock};
 use self::writer::{Append, Command, Content, Writer};
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
@@ -68,13 +72,15 @@ pub struct EmbeddedLog {
 impl EmbeddedLog {
     /// Opens the log of a folder, or makes one.
     ///
-    /// Blocks for as long as the journal's replay takes. The number of partitions of an existing log stays as
-    /// it was made, whatever `config` says.
+    /// Blocks for as long as verifying the last segment takes. The number of partitions of an existing log stays
+    /// as it was made, whatever `config` says.
     ///
     /// # Errors
     /// [`LogError::Fatal`] where the folder is in use, cannot be written or holds no readable log.
     pub fn open(folder: &Path, config: &config::EventLog, clock: Clock) -> Result<Arc<Self>, LogError> {
-        let (store, identity) = Store::open(folder, config.partitions)?;
+        let lock = disk::lock(folder)?;
+        let recovered = recovery::recover(folder, config.partitions)?;
+        let identity = recovered.identity;
         if identity.partitions != config.partitions {
             warn!(
                 kept = identity.partitions,
@@ -82,20 +88,21 @@ impl EmbeddedLog {
                 "the event log keeps the number of partitions that it was made with"
             );
         }
-        store.settle().map_err(LogError::Fatal)?;
-        let inventories = inventories(&store, &identity)?;
-        let partitions = inventories.iter().map(Partition::new).collect();
-        let shared = Arc::new(Shared {
-            folder: folder.to_owned(),
-            settings: config.clone(),
+        let active = Active::open(&recovered)?;
+        let shared = Arc::new(Shared::new(
+            folder.to_owned(),
+            config.clone(),
             clock,
             identity,
-            partitions,
-            store: RwLock::new(Some(store)),
-            refusal: Mutex::new(None),
-        });
+            recovered.segments,
+            &recovered.ends,
+        ));
         let (queue, commands) = channel();
-        let writer = spawn(Writer::new(shared.clone(), inventories), commands)?;
+        let writer = spawn(
+            Writer::new(shared.clone(), active, recovered.ends),
+            lock,
+            commands,
+        )?;
         info!(folder = %folder.display(), log_id = %identity.log_id, "event log open");
         Ok(Arc::new(Self {
             shared,
@@ -105,26 +112,34 @@ impl EmbeddedLog {
         }))
     }
 
-    /// Deletes what is expired and released, and gives the disk space back; for a call every minute or so.
+    /// Deletes the segments that are expired and released; for a call every minute or so.
     ///
     /// # Errors
-    /// When the marks could not be written. Nothing was deleted then, and a later call may succeed.
+    /// When a file could not be deleted, or the log cannot write. A later call may succeed.
     pub async fn retain(&self) -> Result<(), LogError> {
-        let (answer, idle) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
         self.send(Command::Retain { answer })?;
-        let idle = idle.await.map_err(|_| shutting_down())??;
-        let shared = self.shared.clone();
-        blocking(move || shared.reclaim(&idle)).await
+        answered.await.map_err(|_| shutting_down())?
     }
 
     /// Calls [`retain`](Self::retain) every `period`, for ever. A failure is logged and tried again.
     pub async fn keep_retaining(&self, period: Duration) {
         loop {
+            gauge!(metric::LOG_DISK_BYTES).set(self.bytes() as f64);
             tokio::time::sleep(period).await;
             if let Err(error) = self.retain().await {
                 warn!(%error, "deleting expired events from the log failed; will try again");
             }
         }
+    }
+
+    /// Bytes that the log takes on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.shared
+            .segments()
+            .iter()
+            .map(|segment| segment.durable())
+            .sum()
     }
 
     /// Resolves when the writer thread ended although nobody closed the log. Pends for ever after a close.
@@ -179,7 +194,6 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
-        let start = Instant::now();
         let (partition, found) = self.partition(partition)?;
         if records.is_empty() {
             return Ok(found.range.borrow().end);
@@ -200,7 +214,7 @@ impl EventLog for EmbeddedLog {
         let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
         let permit = self.budget.clone().acquire_many_owned(permits).await;
         let content = if bytes >= SEAL_FROM {
-            Content::Sealed(Sealed::pack(&records))
+            Content::Sealed(Sealed::pack(&records, bytes))
         } else {
             Content::Records(records)
         };
@@ -212,9 +226,7 @@ impl EventLog for EmbeddedLog {
             answer,
             _permit: permit.map_err(|_| shutting_down())?,
         }))?;
-        let base = answered.await.map_err(|_| shutting_down())??;
-        histogram!(metric::LOG_APPEND_SECONDS).record(start.elapsed().as_secs_f64());
-        Ok(base)
+        answered.await.map_err(|_| shutting_down())?
     }
 
     async fn fetch(
@@ -244,8 +256,7 @@ impl EventLog for EmbeddedLog {
             end = in_range(*range.borrow())?;
         }
         let shared = self.shared.clone();
-        let read =
-            blocking(move || shared.with_store(|store| store.read(partition, offset, end, max_bytes))).await;
+        let read = blocking(move || shared.read(partition, offset, end, max_bytes)).await;
         // Retention may have overtaken the read.
         read.or_else(|error| in_range(*range.borrow()).and(Err(error)))
     }
@@ -277,10 +288,14 @@ impl Drop for EmbeddedLog {
     }
 }
 
-fn spawn(writer: Writer, commands: Receiver<Command>) -> Result<JoinHandle<()>, LogError> {
+/// Starts the writer's thread, which holds the folder's lock.
+fn spawn(writer: Writer, lock: File, commands: Receiver<Command>) -> Result<JoinHandle<()>, LogError> {
     std::thread::Builder::new()
         .name("event-log".to_owned())
-        .spawn(move || writer.run(&commands))
+        .spawn(move || {
+            writer.run(&commands);
+            drop(lock);
+        })
         .map_err(|error| LogError::Fatal(format!("no thread for the event log: {error}")))
 }
 

@@ -1,204 +1,205 @@
-//! Retention's view of a partition: runs of frames that live and die together. Pure.
+//! A segment: one file of the log, with frames of all partitions in the order in which they were appended.
+//!
+//! ```text
+//! magic 8 | number u64 | log_id 16 | newest i64 µs | partitions u32 | starts i64 each | crc32 u32 | frames
+//! ```
+//! The head says where each partition stands before the file's first frame, so that the files of a log follow
+//! from one another and nothing needs to be kept beside them.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use uuid::Uuid;
 
-/// A closed run of frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    /// The offset after its last record.
-    pub(super) end: i64,
-    /// The newest append time in it, in microseconds.
+use super::index::Index;
+
+const MAGIC: &[u8; 8] = b"momslog\x01";
+/// The head's bytes before the starts.
+const FIXED: usize = 44;
+const CRC: usize = 4;
+const EXTENSION: &str = "log";
+
+/// What a segment's file begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SegmentHead {
+    /// Segments are numbered without a gap.
+    pub(super) number: u64,
+    pub(super) log_id: Uuid,
+    /// The newest append time before this segment, in microseconds.
     pub(super) newest: i64,
-    /// Bytes of its frames, as stored.
-    pub(super) bytes: u64,
+    /// For each partition the offset of its first record in this segment or behind it.
+    pub(super) starts: Vec<i64>,
 }
 
-/// The run of frames that still grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Growing {
-    end: i64,
-    oldest: i64,
-    newest: i64,
-    bytes: u64,
-}
+impl SegmentHead {
+    /// Its bytes, which are as many as the frames' beginning.
+    pub(super) fn length(&self) -> u64 {
+        (FIXED + self.starts.len() * 8 + CRC) as u64
+    }
 
-/// The segments of one partition, oldest first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Segments {
-    closed: VecDeque<Segment>,
-    growing: Growing,
-}
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&self.number.to_be_bytes());
+        bytes.extend_from_slice(self.log_id.as_bytes());
+        bytes.extend_from_slice(&self.newest.to_be_bytes());
+        bytes.extend_from_slice(&(self.starts.len() as u32).to_be_bytes());
+        for start in &self.starts {
+            bytes.extend_from_slice(&start.to_be_bytes());
+        }
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_be_bytes());
+        bytes
+    }
 
-/// When segments are closed and when they go.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Policy {
-    /// A segment of so many bytes is closed.
-    pub(super) segment_bytes: u64,
-    /// How long records stay.
-    pub(super) retention: Duration,
-    /// How many bytes stay over all partitions.
-    pub(super) total_bytes: u64,
-}
-
-impl Policy {
-    /// The age at which a growing segment is closed, so that slow partitions expire in steps as well.
-    fn segment_age(&self) -> i64 {
-        micros(self.retention) / 8
+    /// Reads a head; `None` where there is none, or one that is damaged.
+    fn read(file: &mut impl Read) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        file.take(FIXED as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < FIXED || !bytes.starts_with(MAGIC) {
+            return Ok(None);
+        }
+        let partitions = u32::from_be_bytes(array(&bytes, 40));
+        let rest = u64::from(partitions) * 8 + CRC as u64;
+        file.take(rest).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != FIXED as u64 + rest {
+            return Ok(None);
+        }
+        let (covered, crc) = bytes.split_at(bytes.len() - CRC);
+        if crc32fast::hash(covered).to_be_bytes() != *crc {
+            return Ok(None);
+        }
+        let starts = covered[FIXED..]
+            .chunks_exact(8)
+            .map(|start| i64::from_be_bytes(array(start, 0)));
+        Ok(Some(Self {
+            number: u64::from_be_bytes(array(&bytes, 8)),
+            log_id: Uuid::from_bytes(array(&bytes, 16)),
+            newest: i64::from_be_bytes(array(&bytes, 32)),
+            starts: starts.collect(),
+        }))
     }
 }
 
-impl Segments {
-    /// The segments that a store kept; frames behind the last of them are [`add`](Self::add)ed next.
-    pub(super) fn new(closed: impl IntoIterator<Item = Segment>) -> Self {
+/// A segment as writer and readers share it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) head: SegmentHead,
+    pub(super) path: PathBuf,
+    /// Bytes of its file that are on the disk; what is beyond was never acknowledged.
+    durable: AtomicU64,
+    index: Mutex<Index>,
+}
+
+impl Segment {
+    /// Makes the file of a new segment, on the disk when it returns, to be appended to.
+    pub(super) fn create(folder: &Path, head: SegmentHead) -> io::Result<(Self, File)> {
+        let path = path(folder, head.number);
+        let mut file = File::create(&path)?;
+        file.write_all(&head.encode())?;
+        file.sync_all()?;
+        sync_folder(folder)?;
+        let durable = head.length();
+        Ok((Self::new(head, path, durable), file))
+    }
+
+    /// Reads the head of an existing file; `None` where it is none of a segment.
+    pub(super) fn load(path: PathBuf) -> io::Result<Option<Self>> {
+        let mut file = File::open(&path)?;
+        let head = SegmentHead::read(&mut file)?;
+        let length = file.metadata()?.len();
+        Ok(head.map(|head| Self::new(head, path, length)))
+    }
+
+    fn new(head: SegmentHead, path: PathBuf, durable: u64) -> Self {
         Self {
-            closed: closed.into_iter().collect(),
-            growing: Growing::default(),
+            index: Mutex::new(Index::new(head.length(), &head.starts)),
+            durable: AtomicU64::new(durable),
+            head,
+            path,
         }
     }
 
-    /// Where the last closed segment ends, if there is one.
-    pub(super) fn closed_end(&self) -> Option<i64> {
-        self.closed.back().map(|segment| segment.end)
+    /// Opens the file of the last segment anew, to append behind its durable bytes; what is there is cut off.
+    pub(super) fn reopen(&self) -> io::Result<File> {
+        let file = OpenOptions::new().append(true).open(&self.path)?;
+        file.set_len(self.durable())?;
+        file.sync_all()?;
+        Ok(file)
     }
 
-    /// Adds a frame that ends at `end`.
-    pub(super) fn add(&mut self, end: i64, appended_at: i64, bytes: u64) {
-        let growing = &mut self.growing;
-        if growing.bytes == 0 {
-            growing.oldest = appended_at;
-            growing.newest = appended_at;
-        }
-        growing.end = end;
-        growing.oldest = growing.oldest.min(appended_at);
-        growing.newest = growing.newest.max(appended_at);
-        growing.bytes += bytes;
+    /// Bytes of the file that hold frames on the disk, and its head.
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
     }
 
-    /// Closes the growing segment when it is large or old enough, and returns it.
-    pub(super) fn close_if_due(&mut self, policy: &Policy, now: Timestamp) -> Option<Segment> {
-        let growing = self.growing;
-        let age = now.as_microsecond().saturating_sub(growing.oldest);
-        if growing.bytes == 0 || (growing.bytes < policy.segment_bytes && age < policy.segment_age()) {
-            return None;
-        }
-        let segment = Segment {
-            end: growing.end,
-            newest: growing.newest,
-            bytes: growing.bytes,
-        };
-        self.closed.push_back(segment);
-        self.growing = Growing::default();
-        Some(segment)
+    /// Says that frames up to `position` are on the disk.
+    pub(super) fn set_durable(&self, position: u64) {
+        self.durable.store(position, Ordering::Release);
     }
 
-    /// Takes the oldest `count` closed segments out.
-    pub(super) fn take(&mut self, count: usize) -> Vec<Segment> {
-        self.closed.drain(..count.min(self.closed.len())).collect()
-    }
-
-    fn bytes(&self) -> u64 {
-        self.growing.bytes + self.closed.iter().map(|segment| segment.bytes).sum::<u64>()
+    /// Where it is known how far the partitions are.
+    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Decides how many closed segments of each partition go: the expired ones, then the oldest until the rest
-/// fits. `released` bounds it: no segment that ends beyond it goes, whatever its age and the size.
-pub(super) fn expired(
-    partitions: &[Segments],
-    released: &[i64],
-    policy: &Policy,
-    now: Timestamp,
-) -> Vec<usize> {
-    let horizon = now.as_microsecond().saturating_sub(micros(policy.retention));
-    let removable = |partition: usize, index: usize| {
-        partitions[partition]
-            .closed
-            .get(index)
-            .filter(|segment| segment.end <= released[partition])
-    };
-    let mut counts = vec![0; partitions.len()];
-    let mut total: u64 = partitions.iter().map(Segments::bytes).sum();
-    for (partition, count) in counts.iter_mut().enumerate() {
-        while let Some(segment) = removable(partition, *count).filter(|segment| segment.newest < horizon) {
-            total -= segment.bytes;
-            *count += 1;
-        }
+/// The segments' files of a folder by number.
+pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        let is_segment = path.extension().is_some_and(|extension| extension == EXTENSION);
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        found.extend(number.filter(|_| is_segment).map(|number| (number, path)));
     }
-    while total > policy.total_bytes {
-        let oldest = (0..partitions.len())
-            .filter_map(|partition| Some((removable(partition, counts[partition])?, partition)))
-            .min_by_key(|(segment, _)| segment.newest);
-        let Some((segment, partition)) = oldest else { break };
-        total -= segment.bytes;
-        counts[partition] += 1;
-    }
-    counts
+    found.sort();
+    Ok(found)
 }
 
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+/// Brings the making and the removal of files to the disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}.{EXTENSION}"))
+}
+
+/// The caller has checked that the place is there.
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
     use super::*;
 
-    const POLICY: Policy = Policy {
-        segment_bytes: 100,
-        retention: Duration::from_micros(800),
-        total_bytes: 1000,
-    };
-
-    fn at(micros: i64) -> Timestamp {
-        Timestamp::from_microsecond(micros).unwrap()
-    }
-
     #[test]
-    fn a_segment_closes_by_size_or_by_age() {
-        let mut segments = Segments::default();
-        assert_eq!(segments.close_if_due(&POLICY, at(5000)), None, "nothing is in it");
-        segments.add(3, 1000, 60);
-        assert_eq!(segments.close_if_due(&POLICY, at(1099)), None);
-        segments.add(5, 1050, 60);
-        let closed = segments.close_if_due(&POLICY, at(1050)).unwrap();
-        assert_eq!((closed.end, closed.newest, closed.bytes), (5, 1050, 120));
-        segments.add(6, 2000, 1);
-        assert_eq!(segments.close_if_due(&POLICY, at(2100)).unwrap().end, 6);
-    }
-
-    proptest! {
-        #[test]
-        fn what_goes_is_released_and_what_stays_is_young_and_fits_or_is_not_released(
-            sizes in vec(vec(1..400u64, 0..12), 1..4),
-            released in vec(0..13i64, 4),
-            now in 0..20_000i64,
-        ) {
-            let partitions: Vec<_> = sizes.iter().map(|sizes| {
-                let closed = sizes.iter().zip(1i64..).map(|(bytes, end)| Segment {
-                    end, newest: end * 1000, bytes: *bytes,
-                });
-                Segments::new(closed)
-            }).collect();
-            let counts = expired(&partitions, &released, &POLICY, at(now));
-            let mut left = 0;
-            let mut stuck = true;
-            for (partition, count) in counts.iter().enumerate() {
-                let closed = &partitions[partition].closed;
-                prop_assert!(closed.iter().take(*count).all(|segment| segment.end <= released[partition]));
-                if let Some(next) = closed.get(*count).filter(|next| next.end <= released[partition]) {
-                    prop_assert!(next.newest >= now - 800);
-                    stuck = false;
-                }
-                left += closed.iter().skip(*count).map(|segment| segment.bytes).sum::<u64>();
-            }
-            prop_assert!(left <= POLICY.total_bytes || stuck);
+    fn a_head_comes_back_and_any_changed_bit_is_noticed() {
+        let head = SegmentHead {
+            number: 7,
+            log_id: Uuid::from_u128(8),
+            newest: 9,
+            starts: vec![10, 11, 12],
+        };
+        let bytes = head.encode();
+        assert_eq!(bytes.len() as u64, head.length());
+        assert_eq!(SegmentHead::read(&mut bytes.as_slice()).unwrap(), Some(head));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                SegmentHead::read(&mut changed.as_slice()).unwrap(),
+                None,
+                "bit {bit}"
+            );
         }
+        assert_eq!(SegmentHead::read(&mut &bytes[..bytes.len() - 1]).unwrap(), None);
     }
 }

@@ -1,61 +1,80 @@
 //! What the writer thread and the callers share.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use metrics::gauge;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::disk;
-use super::mark::Identity;
-use super::store::{Inventory, Store};
-use crate::broker::{LogError, OffsetRange};
+use super::read;
+use super::segment::Segment;
+use crate::broker::{LogError, OffsetRange, StoredRecord};
 use crate::clock::Clock;
 use crate::config;
-use crate::telemetry::metric;
+
+/// What a log is from its making on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) log_id: Uuid,
+    pub(super) partitions: i32,
+}
 
 /// The log's state.
+#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) folder: PathBuf,
     pub(super) settings: config::EventLog,
     pub(super) clock: Clock,
     pub(super) identity: Identity,
     pub(super) partitions: Vec<Partition>,
-    /// `None` while the store is being opened anew, and after the close.
-    pub(super) store: RwLock<Option<Store>>,
+    segments: RwLock<VecDeque<Arc<Segment>>>,
     /// Why the log has taken no appends since something failed.
     pub(super) refusal: Mutex<Option<String>>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("folder", &self.folder)
-            .finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) range: watch::Sender<OffsetRange>,
+    /// Everything before it is in the event store. Forgotten by a restart: its owner says it again.
     pub(super) released: AtomicI64,
 }
 
 impl Partition {
-    pub(super) fn new(inventory: &Inventory) -> Self {
-        let range = OffsetRange {
-            earliest: inventory.earliest,
-            end: inventory.end,
-        };
+    fn new(earliest: i64, end: i64) -> Self {
         Self {
-            range: watch::Sender::new(range),
-            released: AtomicI64::new(inventory.released),
+            range: watch::Sender::new(OffsetRange { earliest, end }),
+            released: AtomicI64::new(earliest),
         }
     }
 }
 
 impl Shared {
+    pub(super) fn new(
+        folder: PathBuf,
+        settings: config::EventLog,
+        clock: Clock,
+        identity: Identity,
+        segments: VecDeque<Arc<Segment>>,
+        ends: &[i64],
+    ) -> Self {
+        let earliest = segments.front().map(|segment| segment.head.starts.clone());
+        let partitions = earliest.unwrap_or_default().into_iter().zip(ends);
+        Self {
+            folder,
+            settings,
+            clock,
+            identity,
+            partitions: partitions
+                .map(|(earliest, end)| Partition::new(earliest, *end))
+                .collect(),
+            segments: RwLock::new(segments),
+            refusal: Mutex::new(None),
+        }
+    }
+
     /// Says why there is too little free disk space, if so: `more` bytes beyond what stays free.
     pub(super) fn room(&self, more: u64) -> Result<(), String> {
         let folder = self.folder.display();
@@ -69,53 +88,30 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn with_store<T>(
+    /// The segments, oldest first.
+    pub(super) fn segments(&self) -> RwLockReadGuard<'_, VecDeque<Arc<Segment>>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn segments_mut(&self) -> RwLockWriteGuard<'_, VecDeque<Arc<Segment>>> {
+        self.segments.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads records of `offset..end`; see [`read::read`].
+    pub(super) fn read(
         &self,
-        read: impl FnOnce(&Store) -> Result<T, LogError>,
-    ) -> Result<T, LogError> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        match store.as_ref() {
-            Some(store) => read(store),
-            None => Err(LogError::Unavailable("its store is closed".to_owned())),
-        }
+        partition: usize,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+    ) -> Result<Vec<StoredRecord>, LogError> {
+        let segments: Vec<_> = {
+            let segments = self.segments();
+            let later = segments.partition_point(|segment| segment.head.starts[partition] <= offset);
+            segments.range(later.saturating_sub(1)..).cloned().collect()
+        };
+        read::read(&segments, partition, offset, end, max_bytes)
     }
-
-    /// Takes what is before the partitions' earliest offsets off the disk, in whole tables. `idle` partitions
-    /// give the memory of their records back as well.
-    pub(super) fn reclaim(&self, idle: &[usize]) -> Result<(), LogError> {
-        let reclaimed = self.with_store(|store| {
-            store
-                .wait_for_flusher()
-                .and_then(|()| store.flush(idle))
-                .and_then(|()| {
-                    self.drop_expired(store, !idle.is_empty())
-                        .map_err(|error| error.to_string())
-                })
-                .map_err(LogError::Unavailable)
-        });
-        if let Ok(bytes) = disk::used(&self.folder) {
-            gauge!(metric::LOG_DISK_BYTES).set(bytes as f64);
-        }
-        reclaimed
-    }
-
-    fn drop_expired(&self, store: &Store, flushed: bool) -> fjall::Result<()> {
-        let mut sweep = flushed;
-        for (index, partition) in self.partitions.iter().enumerate() {
-            let earliest = partition.range.borrow().earliest;
-            sweep |= store.drop_before(index, earliest)?;
-        }
-        if sweep {
-            store.sweep()?;
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn inventories(store: &Store, identity: &Identity) -> Result<Vec<Inventory>, LogError> {
-    (0..identity.partitions as usize)
-        .map(|partition| store.inventory(partition))
-        .collect()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

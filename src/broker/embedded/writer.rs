@@ -2,34 +2,31 @@
 
 mod upkeep;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::active::Active;
 use super::frame::{Builder, FRAME_BYTES, Sealed};
-use super::mark::Mark;
-use super::segment::{Policy, Segments};
+use super::retention::Policy;
 use super::shared::{Shared, lock};
-use super::store::{FrameWrite, Inventory, Store};
 use crate::broker::{LogError, Record};
-use crate::telemetry::metric;
 
 /// Bytes that go into one commit; more would only make its callers wait longer.
 const COMMIT_BYTES: usize = 4 << 20;
-/// A closed segment's bytes at the most; the grain of retention.
-const SEGMENT_BYTES: u64 = 4 << 20;
-/// How often a broken store is tried again.
-const REOPEN_EVERY: Duration = Duration::from_millis(500);
+/// A segment's bytes at the most, but for one commit; the grain of retention, and what a start verifies.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// How often a log that cannot write is tried again.
+const MEND_EVERY: Duration = Duration::from_millis(500);
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     Append(Append),
-    /// Move the earliest offsets; the answer names the partitions that have fallen idle.
+    /// Delete what is expired and released.
     Retain {
-        answer: oneshot::Sender<Result<Vec<usize>, LogError>>,
+        answer: oneshot::Sender<Result<(), LogError>>,
     },
 }
 
@@ -50,39 +47,30 @@ pub(super) struct Append {
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// The writer's own view of a partition, ahead of what readers see only during a commit.
-struct Tail {
-    end: i64,
-    segments: Segments,
-    released: i64,
-    /// Since the last call of `retain`.
-    wrote: bool,
-    /// Since its memory was last flushed for want of writes.
-    unflushed: bool,
-}
-
-/// Owns the partitions' ends and the store's writes.
+/// Owns the last segment and the partitions' ends.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    tails: Vec<Tail>,
+    active: Active,
+    /// Ahead of what readers see only during a commit.
+    ends: Vec<i64>,
     policy: Policy,
     builder: Builder,
-    /// Why the store must be opened anew, and when that was last tried.
+    /// Why nothing can be written, and when that was last tried to be mended.
     broken: Option<(String, Instant)>,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, inventories: Vec<Inventory>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, active: Active, ends: Vec<i64>) -> Self {
         let total_bytes = shared.settings.retention_size.as_u64();
-        let share = total_bytes / (inventories.len().max(1) as u64 * 16);
         Self {
             policy: Policy {
-                segment_bytes: share.clamp(64 << 10, SEGMENT_BYTES),
+                segment_bytes: (total_bytes / 16).clamp(64 << 10, SEGMENT_BYTES),
                 retention: shared.settings.retention,
                 total_bytes,
             },
             shared,
-            tails: inventories.into_iter().map(Tail::new).collect(),
+            active,
+            ends,
             builder: Builder::default(),
             broken: None,
         }
@@ -94,21 +82,20 @@ impl Writer {
         let mut appends = Vec::new();
         loop {
             // While all is well, only a command wakes this thread.
-            let wait = self.broken.as_ref().map_or(Duration::MAX, |_| REOPEN_EVERY);
+            let wait = self.broken.as_ref().map_or(Duration::MAX, |_| MEND_EVERY);
             let hung_up = match commands.recv_timeout(wait) {
                 Ok(command) => self.gather(command, commands, &mut appends),
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
             };
-            self.repair();
+            self.mend();
             if !appends.is_empty() {
                 self.commit(std::mem::take(&mut appends));
             }
             if hung_up {
-                break;
+                return;
             }
         }
-        self.close();
     }
 
     /// Collects appends until none waits or a commit is full. Returns whether the log hung up.
@@ -134,11 +121,11 @@ impl Writer {
         }
     }
 
-    /// Writes all appends as one batch and answers each of them.
+    /// Writes all appends at once and answers each of them.
     fn commit(&mut self, mut appends: Vec<Append>) {
         // Stable, so that the appends of a partition keep their order.
         appends.sort_by_key(|append| append.partition);
-        let written = self.check().and_then(|()| self.write(&appends));
+        let written = self.check().and_then(|()| self.write(&mut appends));
         match written {
             Ok(bases) => {
                 self.publish();
@@ -159,98 +146,71 @@ impl Writer {
             return Err(reason.clone());
         }
         self.shared.room(0)?;
-        let ready = self.with_store(|store| store.wait_for_flusher());
-        ready.inspect_err(|reason| self.fail(reason))
+        if self.active.is_due(&self.policy, self.shared.clock.now()) {
+            self.roll()?;
+        }
+        Ok(())
     }
 
-    fn write(&mut self, appends: &[Append]) -> Result<Vec<i64>, String> {
+    /// Returns the offset of each append's first record.
+    fn write(&mut self, appends: &mut [Append]) -> Result<Vec<i64>, String> {
         let now = self.shared.clock.now();
+        let (bases, frames) = self.frames(appends);
+        let mut ends = self.ends.clone();
+        let frames = self.active.place(frames, &mut ends, now);
+        self.active
+            .write(&frames, &ends, now)
+            .map_err(|error| self.fail(&error.to_string()))?;
+        self.ends = ends;
+        Ok(bases)
+    }
+
+    /// Takes the appends' records as frames, each with its partition.
+    fn frames(&mut self, appends: &mut [Append]) -> (Vec<i64>, Vec<(usize, Sealed)>) {
         let mut bases = Vec::with_capacity(appends.len());
         let mut frames = Vec::new();
-        let mut marks = Vec::new();
-        for group in appends.chunk_by(|one, other| one.partition == other.partition) {
+        for group in appends.chunk_by_mut(|one, other| one.partition == other.partition) {
             let partition = group[0].partition;
-            let tail = &mut self.tails[partition];
-            (tail.wrote, tail.unflushed) = (true, true);
+            let mut next = self.ends[partition];
             for append in group {
-                bases.push(tail.end + i64::from(self.builder.records()));
-                match &append.content {
+                bases.push(next);
+                match std::mem::replace(&mut append.content, Content::Sealed(Vec::new())) {
                     Content::Records(records) => {
+                        next += records.len() as i64;
                         for record in records {
-                            self.builder.push(record);
+                            self.builder.push(&record);
                             if self.builder.len() >= FRAME_BYTES {
-                                frames.push(tail.place(&self.builder.seal(), partition, now));
+                                frames.push((partition, self.builder.seal()));
                             }
                         }
                     }
                     Content::Sealed(sealed) => {
-                        if self.builder.records() > 0 {
-                            frames.push(tail.place(&self.builder.seal(), partition, now));
-                        }
-                        frames.extend(sealed.iter().map(|sealed| tail.place(sealed, partition, now)));
+                        self.flush(partition, &mut frames);
+                        next += sealed
+                            .iter()
+                            .map(|sealed| i64::from(sealed.records()))
+                            .sum::<i64>();
+                        frames.extend(sealed.into_iter().map(|sealed| (partition, sealed)));
                     }
                 }
             }
-            if self.builder.records() > 0 {
-                frames.push(tail.place(&self.builder.seal(), partition, now));
-            }
-            if let Some(segment) = tail.segments.close_if_due(&self.policy, now) {
-                marks.push(Mark::Closed { partition, segment });
-            }
+            self.flush(partition, &mut frames);
         }
-        let committed =
-            self.with_store(|store| store.commit(frames, &marks).map_err(|error| error.to_string()));
-        committed.inspect_err(|reason| self.fail(reason))?;
-        Ok(bases)
+        (bases, frames)
+    }
+
+    fn flush(&mut self, partition: usize, frames: &mut Vec<(usize, Sealed)>) {
+        if self.builder.records() > 0 {
+            frames.push((partition, self.builder.seal()));
+        }
     }
 
     /// Shows readers what is on the disk now.
     fn publish(&self) {
-        for (index, (tail, partition)) in self.tails.iter().zip(&self.shared.partitions).enumerate() {
-            let grown = tail.end - partition.range.borrow().end;
-            if grown > 0 {
-                partition.range.send_modify(|range| range.end = tail.end);
-                counter!(metric::LOG_APPENDED_TOTAL, "partition" => index.to_string())
-                    .increment(grown.cast_unsigned());
+        for (end, partition) in self.ends.iter().zip(&self.shared.partitions) {
+            if *end > partition.range.borrow().end {
+                partition.range.send_modify(|range| range.end = *end);
             }
-        }
-    }
-
-    fn with_store<T>(&self, write: impl FnOnce(&Store) -> Result<T, String>) -> Result<T, String> {
-        let store = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
-        store
-            .as_ref()
-            .map_or_else(|| Err("its store is closed".to_owned()), write)
-    }
-}
-
-impl Tail {
-    fn new(inventory: Inventory) -> Self {
-        Self {
-            end: inventory.end,
-            segments: inventory.segments,
-            released: inventory.released,
-            wrote: false,
-            unflushed: false,
-        }
-    }
-
-    /// Tells, once, that nothing was written since the last call although something was before it.
-    fn cool_down(&mut self) -> bool {
-        let wrote = std::mem::take(&mut self.wrote);
-        !wrote && std::mem::take(&mut self.unflushed)
-    }
-
-    /// Gives a frame the next offsets.
-    fn place(&mut self, sealed: &Sealed, partition: usize, now: jiff::Timestamp) -> FrameWrite {
-        let bytes = sealed.frame(self.end, now.as_microsecond());
-        self.end += i64::from(sealed.records());
-        self.segments
-            .add(self.end, now.as_microsecond(), bytes.len() as u64);
-        FrameWrite {
-            partition,
-            last: self.end - 1,
-            bytes,
         }
     }
 }

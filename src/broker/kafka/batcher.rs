@@ -115,8 +115,12 @@ impl Batcher {
                 }
             }
             Err(failure) => {
-                let error = failure.into_log_error();
+                let mut error = failure.into_log_error();
                 if matches!(error, LogError::Unavailable(_)) {
+                    // The client library says less of why: not who was not let in, nor what to do.
+                    if let Some(reason) = self.state.cluster() {
+                        error = LogError::Unavailable(reason);
+                    }
                     self.state.refuse(self.partition, error.to_string());
                 }
                 for pending in batch {

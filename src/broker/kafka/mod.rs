@@ -18,12 +18,12 @@ mod failure;
 mod finding;
 mod header;
 mod hot_keys;
-mod partitions;
 mod preflight;
 mod raw;
 mod reader;
 mod record_batch;
 mod sasl;
+mod shelf;
 mod state;
 mod tls;
 mod verdict;
@@ -33,20 +33,19 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::histogram;
 use rskafka::client::partition::Compression;
-use tokio::sync::watch::Receiver as Counted;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::batcher::{Pending, size_of};
 use self::clients::Clients;
-use self::partitions::Partitions;
+use self::shelf::{Common, Partition, Shelf};
 use self::state::State;
 use self::watch::Watch;
 use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
@@ -75,9 +74,7 @@ const BATCH_OVERHEAD: u64 = 256;
 #[derive(Debug)]
 pub struct KafkaLog {
     log_id: Uuid,
-    partitions: Partitions,
-    /// How many there are by now, from the watch.
-    counted: Counted<i32>,
+    shelf: Arc<Shelf>,
     state: Arc<State>,
     budget: Arc<Semaphore>,
     tasks: Mutex<Option<Tasks>>,
@@ -91,37 +88,29 @@ impl KafkaLog {
     pub fn open(config: &config::Kafka, found: &Preflight, clock: &Clock) -> Result<Arc<Self>, LogError> {
         refuse_unfit(config, found)?;
         let state = Arc::new(State::default());
-        let mut tasks = Tasks::new("event log");
-        let partitions = Partitions {
+        let shelf = Arc::new(Shelf::new(Common {
             clients: Arc::new(Clients::new(found.access.clone(), config.topic.clone())),
             state: state.clone(),
             clock: clock.clone(),
             compression: compression(config.compression),
             max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
-            list: RwLock::default(),
-        };
-        partitions.grow_to(found.partitions, &mut tasks);
-        let (count, counted) = tokio::sync::watch::channel(found.partitions);
+        }));
+        let mut tasks = Tasks::new("event log");
+        shelf.grow(found.partitions, &mut tasks);
         let watch = Watch {
             access: found.access.clone(),
             topic: config.topic.clone(),
             log_id: found.log_id,
-            partitions: count,
+            shelf: shelf.clone(),
             min_insync: found.min_insync,
             state: state.clone(),
         };
         let token = tasks.token();
-        tasks.spawn("watch over Kafka", async move {
-            tokio::select! {
-                gone = watch.run() => gone,
-                () = token.cancelled() => Ok(()),
-            }
-        });
+        tasks.spawn("watch over Kafka", watch.run(token));
         info!(topic = config.topic, log_id = %found.log_id, "event log open");
         Ok(Arc::new(Self {
             log_id: found.log_id,
-            partitions,
-            counted,
+            shelf,
             state,
             budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
             tasks: Mutex::new(Some(tasks)),
@@ -135,23 +124,20 @@ impl KafkaLog {
     pub async fn run(&self, stop: impl Future<Output = ()>, deadline: Duration) -> Result<(), String> {
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut tasks) = tasks else { return Ok(()) };
-        let mut counted = self.counted.clone();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                died = tasks.died() => if let Stop::Died { task, reason } = died {
-                    return Err(format!("{task}: {reason}"));
-                },
-                Ok(()) = counted.changed() => {
-                    let partitions = *counted.borrow_and_update();
-                    info!(partitions, "the topic has more partitions, which are used from now on");
-                    self.partitions.grow_to(partitions, &mut tasks);
-                }
+        tokio::select! {
+            () = stop => {}
+            died = tasks.died() => if let Stop::Died { task, reason } = died {
+                return Err(format!("{task}: {reason}"));
             }
         }
         tasks.stop(deadline_in(deadline)).await;
         Ok(())
+    }
+
+    fn partition(&self, partition: i32) -> Result<Arc<Partition>, LogError> {
+        self.shelf
+            .get(partition)
+            .ok_or_else(|| LogError::Fatal(format!("there is no partition {partition}")))
     }
 }
 
@@ -199,12 +185,12 @@ impl EventLog for KafkaLog {
     }
 
     fn partitions(&self) -> i32 {
-        self.partitions.count()
+        self.shelf.len()
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
         let start = Instant::now();
-        let found = self.partitions.get(partition)?;
+        let found = self.partition(partition)?;
         if records.is_empty() {
             return Ok(found.reader.offsets().await?.end);
         }
@@ -232,12 +218,12 @@ impl EventLog for KafkaLog {
         max_bytes: usize,
         max_wait: Duration,
     ) -> Result<Vec<StoredRecord>, LogError> {
-        let found = self.partitions.get(partition)?;
+        let found = self.partition(partition)?;
         found.reader.fetch(offset, max_bytes, max_wait).await
     }
 
     async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {
-        self.partitions.get(partition)?.reader.offsets().await
+        self.partition(partition)?.reader.offsets().await
     }
 
     /// Does nothing: a topic has a retention of its own.

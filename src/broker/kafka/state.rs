@@ -56,6 +56,11 @@ impl State {
         self.lock().cluster = reason;
     }
 
+    /// Why the cluster does not answer, as the watch last saw it.
+    pub(super) fn cluster(&self) -> Option<String> {
+        self.lock().cluster.clone()
+    }
+
     /// `Err` with one reason while there is any.
     pub(super) fn health(&self) -> Result<(), String> {
         let refusals = self.lock();

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::{EventKind, each_member, unescape};
+use crate::event::{EventKind, each_member, is_placeholder, unescape};
 use crate::private::hex;
 
 /// What lines get that do not say it themselves.
@@ -73,11 +73,21 @@ impl Said {
     fn note(&mut self, key: &str, value: &str) {
         self.members += 1;
         match key {
-            // Ingest takes an empty id for none.
-            "messageId" => self.message_id = value != "null" && value != "\"\"",
+            "messageId" => self.message_id = !is_no_id(value),
             "type" => self.kind = value != "null",
             "event" => self.event = value != "null",
             _ => {}
         }
+    }
+}
+
+/// Whether ingest takes a messageId for none: it would make one at random, and the line would be stored again at
+/// each repetition.
+fn is_no_id(value: &str) -> bool {
+    match serde_json::from_str(value) {
+        Ok(Value::Null) => true,
+        Ok(Value::String(text)) => is_placeholder(&text),
+        Ok(Value::Number(_)) => is_placeholder(value),
+        _ => false,
     }
 }

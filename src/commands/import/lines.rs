@@ -1,11 +1,10 @@
-//! The lines of an import file as pieces of a Segment batch.
+//! The lines of an import file as events.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::WrongUse;
@@ -16,7 +15,7 @@ use crate::cli::ImportFormat;
 /// refuse and keep.
 const MAX_LINE: u64 = 2 * 1024 * 1024;
 /// CSV columns that are fields of the event; all others are properties.
-const FIELDS: [&str; 9] = [
+pub(super) const FIELDS: [&str; 9] = [
     "type",
     "event",
     "name",
@@ -28,10 +27,10 @@ const FIELDS: [&str; 9] = [
     "timestamp",
 ];
 
-/// Some lines as the body of a batch.
+/// Some lines as serve takes them: one an event, the broken ones too, so that it can refuse and keep them.
 pub(super) struct Piece {
-    pub(super) body: String,
-    /// Where each event stood, and what is wrong with its line.
+    pub(super) body: Vec<u8>,
+    /// Where each stood, and what serve cannot know of it.
     pub(super) places: Vec<(u64, Option<String>)>,
     pub(super) last_line: u64,
 }
@@ -39,26 +38,20 @@ pub(super) struct Piece {
 /// A line of the file. Empty ones are no events.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line {
-    /// The event's JSON text, or a string for serve to refuse.
-    pub(super) event: String,
-    /// Why it is only a string.
+    /// JSON text of the event, if the line is none of the broken.
+    pub(super) event: Vec<u8>,
+    /// Why serve gets only a part of it.
     pub(super) fault: Option<String>,
 }
 
 impl Line {
-    fn event(event: String) -> Self {
-        Self { event, fault: None }
-    }
-
-    fn broken(text: &[u8], fault: String) -> Self {
-        Self {
-            event: Value::from(String::from_utf8_lossy(text)).to_string(),
-            fault: Some(fault),
-        }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.event.is_empty()
+    }
+
+    /// The event's text; `None` where the line is no UTF-8.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.event).ok()
     }
 }
 
@@ -120,6 +113,14 @@ impl Lines {
         }
     }
 
+    /// The header of a CSV file.
+    pub(super) fn columns(&self) -> Option<Vec<String>> {
+        match &self.reader {
+            Reader::Csv { headers, .. } => Some(headers.iter().map(str::to_owned).collect()),
+            Reader::Jsonl(_) => None,
+        }
+    }
+
     /// The number of the line that was read last.
     pub(super) fn number(&self) -> u64 {
         self.line
@@ -138,7 +139,7 @@ impl Lines {
 
     /// The next events of the file, or `None` at its end. Empty lines are no events.
     pub(super) fn next_piece(&mut self, events: usize, bytes: usize) -> anyhow::Result<Option<Piece>> {
-        let mut body = String::from("{\"batch\":[");
+        let mut body = Vec::new();
         let mut places = Vec::new();
         while places.len() < events && body.len() < bytes {
             let Some(line) = self.next_line()? else { break };
@@ -146,12 +147,11 @@ impl Lines {
                 continue;
             }
             if !places.is_empty() {
-                body.push(',');
+                body.push(b'\n');
             }
-            body.push_str(&line.event);
+            body.extend_from_slice(&line.event);
             places.push((self.line, line.fault));
         }
-        body.push_str("]}");
         Ok((!places.is_empty()).then_some(Piece {
             body,
             places,
@@ -161,7 +161,7 @@ impl Lines {
 
     /// The next line, or `None` at the end.
     pub(super) fn next_line(&mut self) -> anyhow::Result<Option<Line>> {
-        let line = match &mut self.reader {
+        let mut line = match &mut self.reader {
             Reader::Jsonl(reader) => {
                 let (text, length) = read_line(reader)?;
                 if length == 0 {
@@ -176,20 +176,15 @@ impl Lines {
                     return Ok(None);
                 }
                 self.bytes = reader.position().byte();
-                match csv::StringRecord::from_byte_record(record) {
-                    Ok(record) => Line::event(from_csv(headers, &record).to_string()),
-                    Err(error) => {
-                        let fault = format!("the line is no UTF-8: {error}");
-                        Line::broken(error.into_byte_record().as_slice(), fault)
-                    }
-                }
+                from_csv(headers, record)
             }
         };
         self.line += 1;
-        let line = match line.fault {
-            None if !line.is_empty() => Line::event(self.defaults.complete(self.line, line.event)),
-            _ => line,
-        };
+        if let Some(text) = line.text()
+            && !text.is_empty()
+        {
+            line.event = self.defaults.complete(self.line, text.to_owned()).into_bytes();
+        }
         Ok(Some(line))
     }
 }
@@ -207,21 +202,29 @@ fn read_line(reader: &mut BufReader<File>) -> io::Result<(Vec<u8>, u64)> {
 fn from_json(line: &[u8], length: u64) -> Line {
     // Some editors put a byte order mark before the first line.
     let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
-    if length > line.len() as u64 {
-        return Line::broken(text, format!("the line has {length} bytes, its head is kept"));
-    }
-    match std::str::from_utf8(text) {
-        // Read for its grammar only: numbers of any length and whatever else serve may refuse stay as they are.
-        Ok(text) => match serde_json::from_str::<&RawValue>(text) {
-            Ok(_) => Line::event(text.to_owned()),
-            Err(_) if text.is_empty() => Line::event(String::new()),
-            Err(error) => Line::broken(text.as_bytes(), format!("the line is no JSON: {error}")),
-        },
-        Err(error) => Line::broken(text, format!("the line is no UTF-8: {error}")),
+    let is_cut = length > line.len() as u64;
+    Line {
+        event: text.to_owned(),
+        fault: is_cut.then(|| format!("the line has {length} bytes, its head is kept")),
     }
 }
 
-fn from_csv(headers: &csv::StringRecord, record: &csv::StringRecord) -> Value {
+fn from_csv(headers: &csv::StringRecord, record: csv::ByteRecord) -> Line {
+    let event = match csv::StringRecord::from_byte_record(record) {
+        Ok(record) => event_of(headers, &record).to_string().into_bytes(),
+        Err(error) => {
+            let mut row = error.into_byte_record().iter().collect::<Vec<_>>().join(&b',');
+            // A cell may have line breaks, which would make two of it.
+            row.iter_mut()
+                .filter(|byte| **byte == b'\n')
+                .for_each(|byte| *byte = b' ');
+            row
+        }
+    };
+    Line { event, fault: None }
+}
+
+fn event_of(headers: &csv::StringRecord, record: &csv::StringRecord) -> Value {
     let mut members = Map::new();
     let mut properties = Map::new();
     for (header, cell) in headers.iter().zip(record).filter(|(_, cell)| !cell.is_empty()) {
@@ -275,45 +278,54 @@ mod tests {
         lines.next_piece(100, 10_000).unwrap().unwrap()
     }
 
-    fn events(piece: &Piece) -> Vec<Value> {
-        let mut body: Value = serde_json::from_str(&piece.body).unwrap();
-        body["batch"].take().as_array().unwrap().clone()
+    fn sent(piece: &Piece) -> Vec<&[u8]> {
+        let lines: Vec<_> = piece.body.split(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), piece.places.len());
+        lines
+    }
+
+    fn event(line: &[u8]) -> Value {
+        serde_json::from_slice(line).unwrap()
     }
 
     #[test]
     fn csv_columns_are_fields_or_typed_properties() {
         let piece = piece(
             "a.csv",
-            b"userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\nA\xff,,,,\n",
+            b"userId,timestamp,units,total,zip\n00042,1997-01-01T00:00:00Z,3,29.50,01234\n\"A\n\xff\",,,,1\n",
         );
+        let sent = sent(&piece);
         assert_eq!(
-            events(&piece)[0],
+            event(sent[0]),
             serde_json::json!({
                 "userId": "00042", "timestamp": "1997-01-01T00:00:00Z", "messageId": "f:1:82d73ae0", "type": "track",
                 "event": "Order Completed", "properties": {"units": 3, "total": 29.5, "zip": "01234"},
             })
         );
-        assert!(events(&piece)[1].is_string());
-        assert!(piece.places[1].1.as_ref().unwrap().contains("no UTF-8"));
+        assert_eq!(
+            sent[1], b"A \xff,,,,1",
+            "as it is, on one line, for serve to refuse"
+        );
     }
 
     #[test]
     fn jsonl_keeps_what_it_says_and_broken_lines_reach_serve() {
-        let text =
-            "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n{\"messageId\":\"\"}\n{}\n";
+        let text = "{\"type\":\"page\",\"messageId\":\"m\",\"event\":\"x\"}\n\n{broken\n\"text\"\n\
+                    {\"messageId\":\"\"}\n{}\n{\"messageId\":\" NULL\"}\n{\"messageId\":0}\n";
         let piece = piece("a.jsonl", format!("\u{feff}{text}").as_bytes());
-        let events = events(&piece);
+        let sent = sent(&piece);
         assert_eq!(
-            events[0],
+            event(sent[0]),
             serde_json::json!({"type": "page", "messageId": "m", "event": "x"})
         );
-        assert_eq!(events[1], "{broken");
-        assert!(piece.places[1].1.as_ref().unwrap().contains("no JSON"));
-        assert_eq!(piece.places[2], (4, None));
-        for (event, id) in [(&events[2], "f:4:82d73ae0"), (&events[3], "f:5:82d73ae0")] {
+        assert_eq!((sent[1], sent[2]), (&b"{broken"[..], &b"\"text\""[..]));
+        assert_eq!(piece.places[1], (3, None));
+        for (at, line) in (3..).zip([5, 6, 7, 8]) {
             assert_eq!(
-                *event,
-                serde_json::json!({"messageId": id, "type": "track", "event": "Order Completed"})
+                event(sent[at]),
+                serde_json::json!({
+                    "messageId": format!("f:{line}:82d73ae0"), "type": "track", "event": "Order Completed",
+                })
             );
         }
     }
@@ -329,7 +341,8 @@ mod tests {
         ] {
             let line = format!("{{\"userId\":\"u\", \"properties\":{properties}");
             let piece = piece("a.jsonl", format!("{line}}}\n").as_bytes());
-            assert!(piece.body.contains(&format!("[{line},")), "{}", piece.body);
+            let body = String::from_utf8(piece.body).unwrap();
+            assert!(body.starts_with(&format!("{line},")), "{body}");
             assert_eq!(piece.places, [(1, None)]);
         }
     }
@@ -348,8 +361,9 @@ mod tests {
         };
         let mut lines = Lines::open(&path, ImportFormat::Jsonl, defaults).unwrap();
         let long = lines.next_line().unwrap().unwrap();
-        assert!(long.fault.unwrap().contains("bytes") && long.event.starts_with("\"{"));
-        assert!(lines.next_line().unwrap().unwrap().event.contains("next"));
+        assert!(long.fault.unwrap().contains("bytes") && long.event.starts_with(b"{\"text"));
+        let next = lines.next_line().unwrap().unwrap();
+        assert!(next.text().unwrap().contains("next"));
         assert_eq!(lines.next_line().unwrap(), None);
         assert_eq!(lines.bytes(), text.len() as u64);
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,10 @@ pub(super) struct Progress {
     pub(super) rejected: u64,
     /// Rejected lines that were not kept as dead letters.
     pub(super) lost: u64,
+    /// By serve's clock; what is stored from then on is new.
+    pub(super) began_at: Timestamp,
+    /// Whether it came to its end. What another run of the same file finds was there before it.
+    done: bool,
     #[serde(skip)]
     path: PathBuf,
     /// The numbers of the rejected lines.
@@ -33,9 +38,12 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Finds how far a file came with these flags, or begins anew. Other flags make other events of the same file.
-    pub(super) fn open(data_dir: &Path, arguments: &Import) -> anyhow::Result<Self> {
-        let file = &arguments.file;
-        let file_id = hash(file).with_context(|| format!("cannot read {}", file.display()))?;
+    pub(super) fn open(
+        data_dir: &Path,
+        arguments: &Import,
+        file_id: String,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
         let folder = data_dir.join("imports");
         make_private(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("{}.json", run_id(&file_id, arguments)));
@@ -48,6 +56,10 @@ impl Progress {
             path,
             ..known.unwrap_or_default()
         };
+        if progress.lines == 0 || progress.done {
+            progress.began_at = now;
+            progress.done = false;
+        }
         if progress.lines > 0 {
             progress.rejected_lines = progress.read_rejected()?;
             eprintln!(
@@ -83,6 +95,16 @@ impl Progress {
             file.sync_all()?;
         }
         self.lines = last_line;
+        self.write()
+    }
+
+    /// Keeps that all of the file is stored and counted.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.done = true;
+        self.write()
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
         Ok(write_whole(&self.path, &serde_json::to_string(self)?)?)
     }
 
@@ -97,9 +119,12 @@ impl Progress {
     }
 }
 
-fn hash(file: &Path) -> io::Result<String> {
+/// Names a file by what is in it.
+pub(super) fn file_id(file: &Path) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
-    io::copy(&mut File::open(file)?, &mut hasher)?;
+    File::open(file)
+        .and_then(|mut opened| io::copy(&mut opened, &mut hasher))
+        .with_context(|| format!("cannot read {}", file.display()))?;
     Ok(hex(&hasher.finalize()[..12]))
 }
 
@@ -128,6 +153,9 @@ mod tests {
             source: "import".to_owned(),
             kind: "track".to_owned(),
             event: None,
+            new_source: false,
+            dry_run: false,
+            keep_going: false,
             restart: false,
             output: Json { json: false },
         }
@@ -138,14 +166,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.jsonl");
         fs::write(&file, "{}").unwrap();
-        let open = |arguments: &Import| Progress::open(folder.path(), arguments).unwrap();
+        let open = |arguments: &Import| {
+            let file_id = file_id(&arguments.file).unwrap();
+            Progress::open(folder.path(), arguments, file_id, Timestamp::now()).unwrap()
+        };
         let same = import(&file);
         let mut progress = open(&same);
         progress.reject(3, true);
         progress.save(5).unwrap();
         progress.reject(7, false);
-        let again = open(&same);
+        let mut again = open(&same);
         assert_eq!((again.lines, again.rejected, again.lost), (5, 1, 0));
+        assert_eq!(again.began_at, progress.began_at);
+        again.finish().unwrap();
+        assert!(
+            open(&same).began_at > again.began_at,
+            "a finished import begins anew"
+        );
         assert!(again.is_rejected(3) && !again.is_rejected(7));
         let (mut source, mut event, mut kind, mut restart) =
             (import(&file), import(&file), import(&file), same);

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,24 +28,60 @@ pub struct PartitionStatus {
     pub lag: i64,
     /// Rows stored since this process started.
     pub stored: i64,
+    /// The host that has the partition: its name, or its id where it does not live.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Rises at each change of the owner.
+    #[serde(default)]
+    pub epoch: Option<i64>,
+    /// How often a host had died, or was cut off, and another took the partition over.
+    #[serde(default)]
+    pub take_overs: i64,
     pub last_commit_at: Option<Timestamp>,
     pub last_error: Option<String>,
     pub last_error_at: Option<Timestamp>,
 }
 
-/// The partitions' statuses; clones share them.
+/// A living capture host as `momsflow status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStatus {
+    pub name: String,
+    pub is_this: bool,
+    /// How many it owns.
+    pub partitions: usize,
+}
+
+/// The statuses of partitions and hosts; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Status(Arc<Mutex<BTreeMap<i32, PartitionStatus>>>);
+pub struct Status(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    partitions: BTreeMap<i32, PartitionStatus>,
+    hosts: Vec<HostStatus>,
+}
 
 impl Status {
     /// Changes one partition's status.
     pub fn update(&self, partition: i32, change: impl FnOnce(&mut PartitionStatus)) {
-        let mut partitions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(partitions.entry(partition).or_default());
+        change(self.lock().partitions.entry(partition).or_default());
     }
 
     /// All partitions now.
     pub fn snapshot(&self) -> BTreeMap<i32, PartitionStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().partitions.clone()
+    }
+
+    /// The hosts that live, as this one last saw them.
+    pub fn hosts(&self) -> Vec<HostStatus> {
+        self.lock().hosts.clone()
+    }
+
+    pub(super) fn set_hosts(&self, hosts: Vec<HostStatus>) {
+        self.lock().hosts = hosts;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,9 @@ use crate::event::{Reject, RejectCode};
 pub struct Answer {
     pub accepted: usize,
     pub rejected: Vec<Refused>,
+    /// On the local disk and not yet in the log.
+    #[serde(skip)]
+    pub is_spooled: bool,
 }
 
 /// An event that was refused.

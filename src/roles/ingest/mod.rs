@@ -13,12 +13,12 @@ mod routes;
 mod settings;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{EventLog, LogError};
+use crate::broker::LogError;
+use crate::broker::intake::{Durability, Intake};
 use crate::clock::Clock;
 use crate::event::{Client, EventKind, Policy, Reject};
 use crate::http::{Overloaded, Source};
@@ -37,7 +37,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Decodes bodies and puts their events into the log. Shared by all workers.
 pub struct Ingest {
-    log: Arc<dyn EventLog>,
+    intake: Arc<Intake>,
     clock: Clock,
     policy: Policy,
     max_batch: usize,
@@ -46,8 +46,6 @@ pub struct Ingest {
     rejects: Buckets,
     notices: Notices,
     refusals: Refusals,
-    /// Shares out records without a person over the partitions.
-    spread: AtomicU32,
 }
 
 /// What a body is.
@@ -58,6 +56,8 @@ pub enum Shape {
     Batch,
     /// A batch of history, where the source may back-date; else a batch.
     Import,
+    /// The lines of a file of history, each an event or a fault of its own.
+    Lines,
 }
 
 /// A body's sender and shape.
@@ -86,12 +86,12 @@ pub enum SubmitError {
 }
 
 impl Ingest {
-    /// Ingest before a log, as configured.
-    pub fn new(log: Arc<dyn EventLog>, clock: Clock, config: &config::Config) -> Self {
+    /// Ingest before an intake, as configured.
+    pub fn new(intake: Arc<Intake>, clock: Clock, config: &config::Config) -> Self {
         let ingest = &config.ingest;
         let as_usize = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         Self {
-            log,
+            intake,
             clock,
             policy: Policy::new(ingest),
             max_batch: ingest.max_batch,
@@ -99,7 +99,6 @@ impl Ingest {
             rejects: Buckets::new(ingest.rejects_kept_per_second),
             notices: Notices::default(),
             refusals: Refusals::default(),
-            spread: AtomicU32::new(rand::random()),
         }
     }
 
@@ -114,7 +113,7 @@ impl Ingest {
         submission: &Submission<'_>,
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
     ) -> Result<Answer, SubmitError> {
-        let prepared = match self.prepare(body.as_ref(), submission, &mut reserve) {
+        let mut prepared = match self.prepare(body.as_ref(), submission, &mut reserve) {
             Err(SubmitError::Rejected { reject, .. }) => {
                 let body = body.as_ref();
                 // Its redacted copy and its record.
@@ -124,7 +123,7 @@ impl Ingest {
             prepared => prepared?,
         };
         drop(body);
-        self.append(prepared.records).await?;
+        prepared.answer.is_spooled = self.append(prepared.records).await? == Durability::Spooled;
         prepared.tally.count();
         Ok(prepared.answer)
     }
@@ -142,30 +141,29 @@ impl Ingest {
         let kept = has_room && self.rejects.take(&submission.source.name, now);
         prepare::count_rejected(&submission.source.name, reject.code, 1);
         if kept {
-            let mut records = self.no_records();
             let rejection = match submission.shape {
                 Shape::Event(_) => event::rejection(body, &scope, &reject),
-                Shape::Batch | Shape::Import => event::batch_rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import | Shape::Lines => event::batch_rejection(body, &scope, &reject),
             };
-            self.push_rejection(&mut records, &rejection);
-            if let Err(error) = self.append(records).await {
+            let record = append::record_of_rejection(&rejection);
+            if let Err(error) = self.append(vec![record]).await {
                 return error.into();
             }
         }
         SubmitError::Rejected { reject, kept }
     }
 
-    /// Tells `health` while the log takes no appends, until the token is cancelled.
+    /// Tells `health` while neither the log nor a spool takes appends, until the token is cancelled.
     ///
     /// # Errors
     /// None; the type fits the supervisor's.
-    pub async fn watch_log(
-        log: Arc<dyn EventLog>,
+    pub async fn watch_intake(
+        intake: Arc<Intake>,
         health: Health,
         token: CancellationToken,
     ) -> Result<(), std::convert::Infallible> {
         loop {
-            match log.health() {
+            match intake.health() {
                 Ok(()) => health.recover("ingest"),
                 Err(reason) => health.fail("ingest", reason),
             }

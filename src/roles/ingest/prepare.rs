@@ -1,8 +1,9 @@
 use jiff::Timestamp;
 use metrics::counter;
 
-use super::append::Records;
+use super::append::{record_of_event, record_of_rejection};
 use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
+use crate::broker::Record;
 use crate::event::{self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope};
 use crate::http::Overloaded;
 use crate::telemetry::metric;
@@ -12,7 +13,7 @@ const RECORD_ROOM: usize = 512;
 
 /// A body's records and the answer that holds once they are durable.
 pub(super) struct Prepared {
-    pub records: Records,
+    pub records: Vec<Record>,
     pub answer: Answer,
     pub tally: Tally,
 }
@@ -55,7 +56,7 @@ impl Ingest {
             self.notices.import_without_right(source);
         }
         let mut prepared = Prepared {
-            records: self.no_records(),
+            records: Vec::new(),
             answer: Answer::default(),
             tally: Tally {
                 source: source.to_owned(),
@@ -68,17 +69,17 @@ impl Ingest {
                 Ok(Decoded { event, warnings }) => {
                     prepared.answer.accepted += 1;
                     prepared.tally.accepted[event.kind as usize] += 1;
-                    self.push_event(&mut prepared.records, &event);
+                    prepared.records.push(record_of_event(&event));
                     self.notices.take(source, warnings);
                 }
                 Err(reject) => {
                     let kept = self.rejects.take(source, scope.received_at);
                     if kept {
-                        let rejection = event::rejection(raw.as_bytes(), scope, &reject);
-                        self.push_rejection(&mut prepared.records, &rejection);
+                        let rejection = event::rejection(raw, scope, &reject);
+                        prepared.records.push(record_of_rejection(&rejection));
                     }
                     prepared.tally.rejected.push(reject.code);
-                    let refused = Refused::new(index, event::message_id(raw), reject, kept);
+                    let refused = Refused::new(index, readable_id(raw), reject, kept);
                     prepared.answer.rejected.push(refused);
                 }
             }
@@ -93,8 +94,11 @@ impl Ingest {
         body: &'a [u8],
         submission: &Submission<'a>,
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
-        mut each: impl FnMut(usize, &'a str, &Scope<'_>, Result<Decoded<'_>, Reject>) -> Result<(), SubmitError>,
+        mut each: impl FnMut(usize, &'a [u8], &Scope<'_>, Result<Decoded<'_>, Reject>) -> Result<(), SubmitError>,
     ) -> Result<(), SubmitError> {
+        if submission.shape == Shape::Lines {
+            return self.each_line(body, submission, reserve, each);
+        }
         let batch = take_apart(body, submission.shape, self.max_batch)
             .map_err(|reject| SubmitError::Rejected { reject, kept: false })?;
         reserve(self.expansion(&batch, body.len(), &submission.client)?)?;
@@ -110,7 +114,32 @@ impl Ingest {
                     kept: false,
                 });
             }
-            each(index, raw, &scope, outcome)?;
+            each(index, raw.as_bytes(), &scope, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes each line by itself, so that one which is no JSON is a fault like any other.
+    fn each_line<'a>(
+        &self,
+        body: &'a [u8],
+        submission: &Submission<'a>,
+        mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+        mut each: impl FnMut(usize, &'a [u8], &Scope<'_>, Result<Decoded<'_>, Reject>) -> Result<(), SubmitError>,
+    ) -> Result<(), SubmitError> {
+        let lines = body.split(|byte| *byte == b'\n');
+        let room = lines.clone().count().saturating_mul(RECORD_ROOM);
+        reserve(body.len().saturating_add(room))?;
+        let scope = self.scope(submission, Defaults::default(), self.clock.now());
+        for (index, line) in lines.enumerate() {
+            let outcome = match std::str::from_utf8(line) {
+                Ok(text) => event::decode(text, &scope),
+                Err(error) => Err(Reject::whole(
+                    RejectCode::InvalidUtf8,
+                    format!("the line is no UTF-8: {error}"),
+                )),
+            };
+            each(index, line, &scope, outcome)?;
         }
         Ok(())
     }
@@ -143,10 +172,10 @@ impl Ingest {
             trusted: source.trusted,
             kind: match submission.shape {
                 Shape::Event(kind) => kind,
-                Shape::Batch | Shape::Import => None,
+                Shape::Batch | Shape::Import | Shape::Lines => None,
             },
             origin: match submission.shape {
-                Shape::Import if source.may_backdate => Origin::Imported,
+                Shape::Import | Shape::Lines if source.may_backdate => Origin::Imported,
                 _ => Origin::Live,
             },
             may_backdate: source.may_backdate,
@@ -156,6 +185,11 @@ impl Ingest {
             policy: &self.policy,
         }
     }
+}
+
+/// The messageId of a refused event, as far as it can be read.
+pub(super) fn readable_id(raw: &[u8]) -> Option<String> {
+    event::message_id(std::str::from_utf8(raw).ok()?)
 }
 
 fn take_apart(body: &[u8], shape: Shape, max: usize) -> Result<Batch<'_>, Reject> {

@@ -1,8 +1,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::prepare::readable_id;
 use super::{Answer, Ingest, Refused, Submission, SubmitError};
-use crate::event::{self, Decoded, Warning, wire};
+use crate::event::{Decoded, Warning, wire};
 use crate::http::Overloaded;
 
 /// What a refusal or a warning takes, in the answer's structures and in its text.
@@ -54,7 +55,7 @@ impl Ingest {
                         .extend(warnings.into_iter().map(|warning| doubt(index, warning)));
                 }
                 Err(reject) => {
-                    let refused = Refused::new(index, event::message_id(raw), reject, false);
+                    let refused = Refused::new(index, readable_id(raw), reject, false);
                     reserve(2 * (refused.pointer.len() + refused.detail.len()) + 2 * FINDING_ROOM)?;
                     preview.answer.rejected.push(refused);
                 }

@@ -166,6 +166,8 @@ fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
         rejected: &'a [Refused],
         #[serde(skip_serializing_if = "Option::is_none")]
         kept: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        durability: Option<&'static str>,
     }
 
     if answer.accepted == 0 {
@@ -176,6 +178,7 @@ fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
         accepted: answer.accepted,
         rejected: &answer.rejected,
         kept: are_kept(answer),
+        durability: answer.is_spooled.then_some("spooled"),
     })
 }
 

@@ -6,7 +6,9 @@ WITH me AS (
     SELECT $1, $2, $3, 1, now() + make_interval(secs => $4), me.pid, me.backend_start FROM me
     ON CONFLICT (log_id, log_partition) DO UPDATE
         SET owner = excluded.owner, epoch = held.epoch + 1, expires_at = excluded.expires_at,
-            backend_pid = excluded.backend_pid, backend_start = excluded.backend_start
+            backend_pid = excluded.backend_pid, backend_start = excluded.backend_start,
+            take_overs = held.take_overs
+                + (held.owner <> excluded.owner AND held.expires_at > '-infinity')::integer
         WHERE held.owner = excluded.owner OR held.expires_at < now()
     RETURNING epoch
 )

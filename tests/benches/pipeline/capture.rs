@@ -113,11 +113,13 @@ async fn drain(filled: &FilledLog, store: &EventStore) -> f64 {
     let capture = Capture {
         log: filled.log.clone(),
         pool: pool::connect(store.config.clone(), filled.log.partitions() as usize + 2),
+        database: store.config.clone(),
         clock: filled.clock.clone(),
         health: Health::default(),
         config: config::Capture::default(),
         backdate_from: config::Ingest::default().backdate_from,
         owner: "bench".to_owned(),
+        name: "bench".to_owned(),
         status: status.clone(),
         shutdown_deadline: Duration::from_secs(30),
     };

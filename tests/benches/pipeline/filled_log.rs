@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use momsflow::broker::EventLog;
 use momsflow::broker::embedded::EmbeddedLog;
+use momsflow::broker::intake::Intake;
 use momsflow::clock::Clock;
 use momsflow::config::{self, Config};
 use momsflow::event::Client;
@@ -45,7 +46,11 @@ impl FilledLog {
             ..config::EventLog::default()
         };
         let log = EmbeddedLog::open(folder, &settings, clock.clone()).unwrap();
-        let ingest = Ingest::new(log.clone(), clock.clone(), &Config::default());
+        let ingest = Ingest::new(
+            Arc::new(Intake::of(log.clone())),
+            clock.clone(),
+            &Config::default(),
+        );
         let mut events = Events::new(filling);
         let mut now = START;
         let mut left = filling.events;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use async_trait::async_trait;
 use bytes::Bytes;
+use momsflow::broker::intake::Intake;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::config::{Config, Secret};
@@ -45,7 +46,11 @@ async fn forgetful() {
     let mut sources = Sources::default();
     sources.add(&Secret::new(KEY), trusted("default")).unwrap();
     let gate = Arc::new(Gate::new(&config.http, sources));
-    let ingest = Arc::new(Ingest::new(Arc::new(Forgetful), Clock::system(), &config));
+    let ingest = Arc::new(Ingest::new(
+        Arc::new(Intake::of(Arc::new(Forgetful))),
+        Clock::system(),
+        &config,
+    ));
     let health = Health::default();
     // The recorder of serve counts here as well.
     let _metrics = momsflow::telemetry::start_metrics().unwrap();
@@ -91,6 +96,7 @@ pub fn trusted(name: &str) -> Source {
 }
 
 /// A log whose appends return at once and keep nothing.
+#[derive(Debug)]
 struct Forgetful;
 
 #[async_trait]

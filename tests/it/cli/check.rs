@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use super::super::serve::{Serve, free_address, run, until};
 use super::super::support::kill;
@@ -8,6 +9,7 @@ use super::in_folder;
 /// Runs check beside no serve and gives exit code and output.
 async fn check(config: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let ports = format!(
         "[admin]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n",
         free_address(),
@@ -61,10 +63,6 @@ async fn each_problem_is_named() {
         ),
         ("data_dir = \"c.toml/data\"".to_owned(), "data dir: "),
         (
-            "[[sources]]\nname = \"web\"\nkey_file = \"missing\"".to_owned(),
-            "write keys: ",
-        ),
-        (
             format!(
                 "[postgres]\nevents_url = \"postgres://u:hush@{nobody}/a\"\nviews_url = \"postgres://u:hush@{nobody}/b\""
             ),
@@ -76,6 +74,52 @@ async fn each_problem_is_named() {
         assert!(said.contains(&format!("PROBLEM  {problem}")), "{config}: {said}");
         assert!(!said.contains("hush"), "{said}");
     }
+}
+
+/// As root PostgreSQL runs as another user, who may not get as far as the data dir. What check says is what serve
+/// would end with.
+#[tokio::test]
+async fn a_data_dir_that_postgres_cannot_reach_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root starts PostgreSQL as another user");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let closed = folder.path().canonicalize().unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let ports = format!(
+        "[admin]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n",
+        free_address(),
+        free_address()
+    );
+    fs::write(closed.join("c.toml"), ports).unwrap();
+    let command = |subcommand| in_folder(&closed, &[subcommand, "--config", "c.toml", "--data-dir", "a/b"]);
+    let fault = format!("cannot enter {}, and so not reach the data dir", closed.display());
+    let remedy = format!(
+        "hint: use another data dir (--data-dir /var/lib/momsflow), or let others pass: chmod o+x {}",
+        closed.display()
+    );
+
+    let checked = run(command("check")).await;
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("PROBLEM  postgres: the user "),
+        "{}",
+        checked.stdout
+    );
+    for says in [&fault, &format!("\n         {remedy}")] {
+        assert!(checked.stdout.contains(says), "{says}: {}", checked.stdout);
+    }
+    assert!(!closed.join("a").exists(), "check made a folder");
+    let served = run(command("serve")).await;
+    assert_eq!(served.code, Some(1));
+    for says in [&fault, &remedy] {
+        assert!(served.stderr.contains(says), "{says}: {}", served.stderr);
+    }
+
+    fs::set_permissions(&closed, Permissions::from_mode(0o711)).unwrap();
+    let checked = run(command("check")).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
 }
 
 #[tokio::test]

@@ -58,16 +58,43 @@ may_backdate = true
 [[sources]]
 name = "app"
 key_env = "APP_KEY"
+
+[[sources]]
+name = "one"
+key = "hush-hush-one"
+
+[[sources]]
+name = "two"
+key = "hush-hush-one"
+
+[[sources]]
+name = "three"
+key_file = "missing.key"
+
+[[sources]]
+name = "four"
+key_file = "empty.key"
 "#;
 
 #[tokio::test]
 async fn every_fault_is_told_at_once_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.toml"), BAD).unwrap();
+    fs::write(folder.path().join("empty.key"), "\n").unwrap();
     for subcommand in ["serve", "check", "status"] {
         let ran = run(in_folder(folder.path(), &[subcommand, "--config", "bad.toml"])).await;
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(!ran.stderr.contains("hush-hush"), "{}", ran.stderr);
+        if subcommand == "status" {
+            // It takes no events, and whoever asks may not be allowed to read the keys.
+            assert!(!ran.stderr.contains("key_file: "), "{}", ran.stderr);
+            assert!(
+                ran.stderr.contains("is the key of the source `one` too"),
+                "{}",
+                ran.stderr
+            );
+            continue;
+        }
         insta::allow_duplicates! {
             insta::assert_snapshot!("config_with_every_fault", ran.stderr);
         }
@@ -99,10 +126,21 @@ async fn a_config_that_cannot_be_read_says_where() {
             "shutdown_deadline = 3\n[capture]\nlease = 3\nmonths_ahead = \"x\"\n[http]\nlisten = \"here\"\n\
              [[sources]]\nname = \"a\"\nkey = \"k\"\n[[sources]]\nname = \"b\"\nkey = \"l\"\ntrusted = \"perhaps\"",
         ),
+        (
+            "values",
+            "roles = [\"ingest\", \"captur\"]\npostgres = \"postgres://u:hush-hush@h/d\"\nwrite_key = 4711\n\
+             [capture]\nmonths_ahead = 300\n[ingest]\nip = \"hide\"\nmax_event = \"big\"\n\
+             [log]\nformat = \"pretty\"\n[kafka]\ncompression = \"zstd\"\n[sources]\nname = \"a\"\nkey = \"hush-hush\"",
+        ),
     ] {
         fs::write(folder.path().join("bad.toml"), text).unwrap();
         let ran = run(in_folder(folder.path(), &["serve", "--config", "bad.toml"])).await;
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(
+            !ran.stderr.contains("hush-hush") && !ran.stderr.contains("4711"),
+            "{}",
+            ran.stderr
+        );
         insta::assert_snapshot!(format!("config_malformed_{name}"), ran.stderr);
     }
     let ran = alone(&["serve", "--config", "missing.toml"]).await;
@@ -139,6 +177,33 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
     let ran = run(command).await;
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("htpp: is not a known key"), "{}", ran.stderr);
+}
+
+/// A value of the environment is named by its variable, also where the file has the key too.
+#[tokio::test]
+async fn a_wrong_variable_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("c.toml"),
+        "[log]\nformat = \"json\"\nlevel = 3\n",
+    )
+    .unwrap();
+    let mut command = in_folder(folder.path(), &["config", "show", "--config", "c.toml"]);
+    command
+        .env("MOMSFLOW_LOG__FORMAT", "pretty")
+        .env("MOMSFLOW_ROLES", "ingest,captur")
+        .env("MOMSFLOW_HTTP__LISTEN", "8080")
+        .env("MOMSFLOW_HTPP__LISTEN", "127.0.0.1:8080");
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(2));
+    for says in [
+        "log.format: must be one of text, json, auto, but is \"pretty\" in MOMSFLOW_LOG__FORMAT (hint: format = \"auto\")",
+        "roles: must be a list of ingest, capture, but is [\"ingest\", \"captur\"] in MOMSFLOW_ROLES",
+        "http.listen: must be an address and a port, but is \"8080\" in MOMSFLOW_HTTP__LISTEN",
+        "htpp: is not a known key, which MOMSFLOW_HTPP__LISTEN sets",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
 }
 
 /// The embedded log belongs to one process.

@@ -3,8 +3,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
-use momsflow::control::client::ControlError;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::super::serve::{Serve, run, until};
@@ -87,16 +88,21 @@ async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
     let before = lines_done();
     assert!((1..LINES).contains(&before), "{before}");
 
-    let ran = serve.cli(&["import", path, "--json"]).await;
+    // A serve that stands still for a while makes the import long enough to tell how far it is.
+    let import = tokio::spawn(run(serve.command(&["import", path, "--json"])));
+    until("it goes on", async || lines_done() > before).await;
+    serve.signal(Signal::STOP);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    serve.signal(Signal::CONT);
+    let ran = import.await.unwrap();
     assert_eq!(ran.code, Some(1), "broken lines are a problem: {}", ran.stderr);
-    assert!(
-        ran.stderr.contains(&format!("going on after line {before}")),
-        "{}",
-        ran.stderr
-    );
+    for says in [&format!("going on after line {before}"), "%: line ", "lines/s"] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let expected = json!({
-        "lines": LINES, "accepted": good, "different": good, "stored": good, "rejected": broken, "rejected_but_not_kept": 0,
+        "lines": LINES, "accepted": good, "different": good, "stored": good, "stored_new": good, "already_there": 0,
+        "repeated": 0, "rejected": broken, "rejected_but_not_kept": 0,
     });
     assert_eq!(report, expected);
     let stored = "SELECT count(*) || ' ' || count(DISTINCT properties->'line') || ' ' || bool_and(
@@ -117,8 +123,9 @@ async fn a_killed_import_goes_on_and_is_exact_at_the_end() {
         let ran = serve.cli(more).await;
         assert_eq!(ran.code, Some(1), "{}", ran.stderr);
         assert!(
-            ran.stdout
-                .contains(&format!("{good} different events are stored")),
+            ran.stdout.contains(&format!(
+                "{LINES} lines: 0 stored new, {good} already there, {broken} refused\n"
+            )),
             "{}",
             ran.stdout
         );
@@ -139,16 +146,27 @@ async fn lines_are_named_and_csv_becomes_events() {
     ];
     let path = file(&serve, "few.jsonl", &lines.join("\n"));
     let ran = serve
-        .cli(&["import", path.to_str().unwrap(), "--source", "few"])
+        .cli(&[
+            "import",
+            path.to_str().unwrap(),
+            "--source",
+            "few",
+            "--new-source",
+        ])
         .await;
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    for line in ["line 3: ", "line 4: missing_identity", "line 5: ", "line 6: "] {
+    for line in [
+        "line 3: malformed_json",
+        "line 4: missing_identity",
+        "line 5: ",
+        "line 6: ",
+    ] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("line 1: "), "{}", ran.stderr);
     assert!(
         ran.stdout
-            .contains("1 accepted, 4 rejected; 1 different events are stored"),
+            .contains("5 lines: 1 stored new, 0 already there, 4 refused\n"),
         "{}",
         ran.stdout
     );
@@ -171,6 +189,7 @@ async fn lines_are_named_and_csv_becomes_events() {
         "Order Completed",
         "--source",
         "shop",
+        "--new-source",
     ];
     let ran = serve.cli(&import).await;
     assert_eq!(ran.code, Some(1), "1989 is before backdate_from: {}", ran.stdout);
@@ -195,7 +214,7 @@ async fn a_terminal_shows_progress() {
     }
     let path = file(serve, "progress.csv", &text);
     let import = format!(
-        "{} import '{}' --event Progressed --source progress --data-dir '{}'",
+        "{} import '{}' --event Progressed --source progress --new-source --data-dir '{}'",
         env!("CARGO_BIN_EXE_momsflow"),
         path.display(),
         serve.data_dir().display()
@@ -208,7 +227,7 @@ async fn a_terminal_shows_progress() {
         .current_dir(serve.folder());
     let shown = run(terminal).await.expect(0);
     assert!(
-        shown.contains("3000 lines: 3000 accepted, 0 rejected; 3000 different events"),
+        shown.contains("3000 rows: 3000 stored new, 0 already there, 0 refused"),
         "{shown}"
     );
     assert!(
@@ -225,7 +244,8 @@ async fn a_terminal_shows_progress() {
             "Progressed",
         ])
         .await;
-    assert!(!again.expect(0).contains('%'));
+    let said = again.expect(0);
+    assert_eq!(said, "3000 rows: 0 stored new, 3000 already there, 0 refused\n");
 }
 
 #[tokio::test]
@@ -261,13 +281,22 @@ async fn limits_for_clients_do_not_hold_a_file_up() {
     assert_eq!(report["rejected_but_not_kept"], 0, "{report}");
     assert_eq!(serve.value("SELECT count(*) FROM dead_letters").await, "60");
 
-    // What stays wrong is not tried again.
+    // What stays wrong is not tried again: it is a fault of its line, whatever else is sent with it.
     let control = momsflow::control::client::Client::new(serve.data_dir());
-    let refused = control
-        .post_text::<Value>("/import?source=import", b"no batch".to_vec())
+    let reply: Value = control
+        .post_text("/import/lines?source=import", b"no event\nno\xff text".to_vec())
         .await
-        .unwrap_err();
-    assert!(matches!(refused, ControlError::Refused(_)), "{refused:?}");
+        .unwrap();
+    let codes = ["malformed_json", "invalid_utf8"];
+    for (index, code) in codes.into_iter().enumerate() {
+        let refused = &reply["rejected"][index];
+        assert_eq!(
+            (&refused["code"], &refused["kept"]),
+            (&json!(code), &json!(true)),
+            "{reply}"
+        );
+    }
+    assert_eq!(reply["accepted"], 0);
 }
 
 /// What serve accepted and capture refuses is a gap that the end of the import names.
@@ -292,7 +321,7 @@ async fn events_that_are_not_stored_are_a_problem() {
     let ran = serve.cli(&["import", path.to_str().unwrap()]).await;
     let said = ran.expect(1);
     for says in [
-        "3 lines: 3 accepted, 0 rejected; 2 different events are stored",
+        "3 lines: 2 stored new, 0 already there, 0 refused\n",
         "PROBLEM: 1 of 3 different events",
         "hint: momsflow dead-letters list --source import",
     ] {
@@ -315,19 +344,18 @@ async fn other_flags_do_not_go_on_where_the_first_came_to() {
         r#"{"userId": "u-flags", "timestamp": "2025-03-01T00:00:00Z"}"#,
     );
     let path = path.to_str().unwrap();
-    for flags in [
-        &["--event", "Flags One", "--source", "flags"][..],
-        &["--event", "Flags Two", "--source", "flags"],
-        &["--event", "Flags Two", "--source", "flags-b"],
-        &["--type", "identify", "--source", "flags"],
-        &["--type", "identify", "--source", "flags"],
+    for (flags, new) in [
+        (&["--event", "Flags One", "--source", "flags"][..], 1),
+        (&["--event", "Flags Two", "--source", "flags"], 1),
+        (&["--event", "Flags Two", "--source", "flags-b"], 1),
+        (&["--type", "identify", "--source", "flags"], 1),
+        (&["--type", "identify", "--source", "flags"], 0),
     ] {
-        let ran = serve.cli(&[&["import", path][..], flags].concat()).await;
-        let said = ran.expect(0);
-        assert!(
-            said.contains("1 different events are stored"),
-            "{flags:?}: {said}"
-        );
+        let ran = serve
+            .cli(&[&["import", path, "--new-source"][..], flags].concat())
+            .await;
+        let expected = format!("1 line: {new} stored new, {} already there, 0 refused\n", 1 - new);
+        assert_eq!(ran.expect(0), expected, "{flags:?}");
     }
     let stored = "SELECT string_agg(concat_ws(' ', source, type, event), ', ' ORDER BY source, type, event)
                   FROM events WHERE user_id = 'u-flags'";
@@ -356,10 +384,228 @@ async fn a_copy_of_what_came_live_is_not_stored_again() {
             .await;
         let said = ran.expect(0);
         assert!(
-            said.contains("1 accepted, 0 rejected; 1 different events are stored"),
+            said.contains("1 line: 0 stored new, 1 already there, 0 refused"),
             "{said}"
         );
     }
     let stored = "SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events WHERE event = 'Copied'";
     assert_eq!(serve.value(stored).await, "3 3");
+}
+
+/// A look before: the same numbers as the import will tell, and nothing is changed.
+#[tokio::test]
+async fn a_dry_run_tells_all_and_changes_nothing() {
+    let serve = Serve::start("").await;
+    let good = |id: &str| {
+        json!({"event": "Dry", "userId": "u", "messageId": id, "timestamp": "2025-03-01T00:00:00Z"})
+            .to_string()
+    };
+    let first = file(&serve, "first.jsonl", &good("m-1"));
+    serve.cli(&["import", first.to_str().unwrap()]).await.expect(0);
+    let lines = [
+        good("m-1"),
+        good("m-2"),
+        good("m-2"),
+        good("m-3"),
+        "{broken".to_owned(),
+        r#"{"event": "Dry", "timestamp": "2025-03-01T00:00:00Z"}"#.to_owned(),
+        r#"{"event": "Dry", "userId": "u", "timestamp": "2025-03-01 12:00"}"#.to_owned(),
+        "{broken".to_owned(),
+        "[]".to_owned(),
+    ];
+    let path = file(&serve, "dry.jsonl", &lines.join("\n"));
+    let import = ["import", path.to_str().unwrap()];
+    let kept = "SELECT (SELECT count(*) FROM events) || ' ' || (SELECT count(*) FROM dead_letters) || ' ' ||
+                (SELECT sum(next_offset) FROM positions)";
+    let (before, progress) = (serve.value(kept).await, imports(&serve));
+
+    let said = serve.cli(&[&import[..], &["--dry-run"]].concat()).await.expect(1);
+    for says in [
+        "9 lines: 2 would be stored new, 1 are already there, 5 would be refused, 1 repeats another line; nothing was",
+        "  malformed_json: 2 (lines 5, 8): ",
+        "  missing_identity: 1 (line 6): ",
+        "  missing_timestamp: 1 (line 7): ",
+        "  not_an_object: 1 (line 9): ",
+        "hint: when it happened stands in a member \"timestamp\", as 2025-03-01T12:00:00Z or ",
+    ] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    let ran = serve.cli(&[&import[..], &["--dry-run", "--json"]].concat()).await;
+    let report: Value = serde_json::from_str(&ran.expect(1)).unwrap();
+    assert_eq!(
+        report["by_code"]["malformed_json"]["first_lines"],
+        json!([5, 8]),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["would_be_stored"], &report["rejected"]),
+        (&json!(2), &json!(5))
+    );
+    let end = serve.status().await["log"]["partitions"].clone();
+    assert_eq!((serve.value(kept).await, imports(&serve)), (before, progress));
+
+    let said = serve.cli(&import).await.expect(1);
+    let expected = "9 lines: 2 stored new, 1 already there, 5 refused, 1 repeats another line\n";
+    assert!(said.starts_with(expected), "{said}");
+    assert_ne!(
+        serve.status().await["log"]["partitions"],
+        end,
+        "the log shows what is appended"
+    );
+    let codes = "SELECT string_agg(code || ' ' || n, ', ' ORDER BY code)
+                 FROM (SELECT code, count(*) AS n FROM dead_letters GROUP BY code) AS codes";
+    assert_eq!(
+        serve.value(codes).await,
+        "malformed_json 2, missing_identity 1, missing_timestamp 1, not_an_object 1"
+    );
+    // Kept as it stood in the file.
+    let letters = serve
+        .cli(&["dead-letters", "list", "--code", "malformed_json", "--json"])
+        .await;
+    let id = letters.json()[0]["id"].to_string();
+    let shown = serve.cli(&["dead-letters", "show", &id]).await.expect(0);
+    assert!(
+        shown.contains("{broken") && !shown.contains("\"{broken"),
+        "{shown}"
+    );
+}
+
+fn imports(serve: &Serve) -> Vec<PathBuf> {
+    let folder = fs::read_dir(serve.data_dir().join("imports"));
+    let mut files: Vec<_> = folder
+        .into_iter()
+        .flatten()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+/// A file that is not understood at all is not turned into dead letters, unless that is said.
+#[tokio::test]
+async fn a_file_whose_first_lines_are_all_refused_is_not_sent() {
+    let serve = Serve::start("").await;
+    let row = |count: usize, text: &str| text.repeat(count);
+    for (name, text, flags, says) in [
+        (
+            "unnamed.csv",
+            format!("userId,timestamp\n{}", row(150, "u,2025-03-01T00:00:00Z\n")),
+            &[][..],
+            &[
+                "each of the first 100 rows is refused",
+                "missing_name: 100 (rows 1, 2, 3, 4, 5, …)",
+                "--event 'NAME'",
+            ][..],
+        ),
+        (
+            "nobody.csv",
+            format!("user_id,timestamp\n{}", row(3, "u,2025-03-01T00:00:00Z\n")),
+            &["--event", "E"],
+            &[
+                "each of the first 3 rows",
+                "missing_identity: 3",
+                "columns are user_id, timestamp; rename user_id to userId",
+            ],
+        ),
+        (
+            "zoneless.csv",
+            format!("userId,timestamp\n{}", row(3, "u,2025-03-01 12:00:00\n")),
+            &["--event", "E"],
+            &[
+                "missing_timestamp: 3",
+                "2025-03-01T12:00:00+01:00: a zone is needed",
+            ],
+        ),
+        (
+            "text.jsonl",
+            row(101, "userId,timestamp\n"),
+            &[],
+            &["malformed_json: 100", "--format csv"],
+        ),
+    ] {
+        let path = file(&serve, name, &text);
+        let ran = serve
+            .cli(&[&["import", path.to_str().unwrap()][..], flags].concat())
+            .await;
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (Some(1), ""),
+            "{name}: {}",
+            ran.stderr
+        );
+        for says in [says, &["hint: --keep-going"]].concat() {
+            assert!(ran.stderr.contains(says), "{name}, {says}: {}", ran.stderr);
+        }
+    }
+    let nothing =
+        "SELECT (SELECT count(*) FROM dead_letters) || ' ' || (SELECT sum(next_offset) FROM positions)";
+    assert_eq!(serve.value(nothing).await, "0 0");
+
+    // One good line among the first is enough, and so is to say it.
+    let text = format!(
+        "userId,timestamp,event\n{}u,2025-03-01T00:00:00Z,E\n",
+        row(99, "u,2025-03-01T00:00:00Z,\n")
+    );
+    let path = file(&serve, "one.csv", &text);
+    let said = serve.cli(&["import", path.to_str().unwrap()]).await.expect(1);
+    assert!(
+        said.starts_with("100 rows: 1 stored new, 0 already there, 99 refused\n"),
+        "{said}"
+    );
+    let path = file(
+        &serve,
+        "all.csv",
+        &format!("userId,timestamp\n{}", row(120, "u,2025-03-01T00:00:00Z\n")),
+    );
+    let said = serve
+        .cli(&["import", path.to_str().unwrap(), "--keep-going"])
+        .await
+        .expect(1);
+    assert!(
+        said.starts_with("120 rows: 0 stored new, 0 already there, 120 refused\n"),
+        "{said}"
+    );
+    assert_eq!(serve.value("SELECT count(*) FROM dead_letters").await, "219");
+}
+
+/// By a slip of the hand history would get a source of its own.
+#[tokio::test]
+async fn a_source_that_nothing_knows_is_refused() {
+    let serve = super::shared().await;
+    let event = json!({"event": "Sourced", "userId": "u", "timestamp": "2025-03-01T00:00:00Z"});
+    let path = file(serve, "sourced.jsonl", &event.to_string());
+    let import = |source: &'static str| ["import", path.to_str().unwrap(), "--source", source];
+    for dry in [&[][..], &["--dry-run"]] {
+        let ran = serve.cli(&[&import("webiste")[..], dry].concat()).await;
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        for says in [
+            "--source webiste: no source",
+            "app, ",
+            "website",
+            "did you mean website?",
+            "--new-source",
+        ] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+    }
+    assert_eq!(
+        serve
+            .value("SELECT count(*) FROM events WHERE source = 'webiste'")
+            .await,
+        "0"
+    );
+    serve.cli(&import("website")).await.expect(0);
+    serve.cli(&import("import")).await.expect(0);
+    assert_eq!(serve.cli(&import("sourced")).await.code, Some(2));
+    serve
+        .cli(&[&import("sourced")[..], &["--new-source"]].concat())
+        .await
+        .expect(0);
+    let again = serve
+        .cli(&[&import("sourced")[..], &["--restart"]].concat())
+        .await;
+    assert_eq!(
+        again.expect(0),
+        "1 line: 0 stored new, 1 already there, 0 refused\n"
+    );
 }

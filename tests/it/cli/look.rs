@@ -154,12 +154,12 @@ async fn psql_passes_arguments_and_exit_codes_through() {
     let serve = shared().await;
     let query = "select current_database(), current_user";
     let events = serve.cli(&["psql", "--", "-At", "-c", query]).await.expect(0);
-    assert_eq!(events.trim(), "momsflow_events|momsflow");
+    assert_eq!(events.trim(), "momsflow_events|momsflow_reader");
     let views = serve
         .cli(&["psql", "views", "--", "-At", "-c", query])
         .await
         .expect(0);
-    assert_eq!(views.trim(), "momsflow_views|momsflow");
+    assert_eq!(views.trim(), "momsflow_views|momsflow_reader");
     let mut off_path = serve.command(&["psql", "--", "-At", "-c", query]);
     off_path.env("PATH", "/nonexistent");
     assert_eq!(run(off_path).await.expect(0), events, "the server's own psql");
@@ -170,6 +170,73 @@ async fn psql_passes_arguments_and_exit_codes_through() {
         "{}",
         broken.stderr
     );
+}
+
+#[tokio::test]
+async fn psql_changes_nothing_without_write() {
+    let serve = shared().await;
+    let psql = async |flags: &[&str], statement: &str| {
+        let arguments = [
+            &["psql"][..],
+            flags,
+            &["--", "-At", "-v", "ON_ERROR_STOP=1", "-c", statement],
+        ]
+        .concat();
+        serve.cli(&arguments).await
+    };
+    psql(&["--write"], "create table changed (i int)").await.expect(0);
+    for statement in [
+        "insert into changed values (1)",
+        "delete from events",
+        "create table more (i int)",
+        "begin read write; delete from events",
+    ] {
+        let ran = psql(&[], statement).await;
+        assert_eq!(ran.code, Some(1), "{statement}: {}", ran.stdout);
+        let is_refused = ["read-only transaction", "permission denied"]
+            .iter()
+            .any(|says| ran.stderr.contains(says));
+        assert!(is_refused, "{statement}: {}", ran.stderr);
+    }
+    // Somebody at a terminal may wait for longer than a dashboard.
+    let limits = psql(&[], "show statement_timeout; show default_transaction_read_only").await;
+    assert_eq!(limits.expect(0), "0\non\n");
+    psql(&["--write"], "insert into changed values (1)")
+        .await
+        .expect(0);
+    psql(&["--write"], "drop table changed").await.expect(0);
+}
+
+/// There the role is the URL's own, so that only the transactions keep it from writing.
+#[tokio::test]
+async fn psql_on_a_server_of_the_users_own_reads_too() {
+    let serve = shared().await;
+    let connections = momsflow::embedded::connection_of(serve.data_dir()).unwrap();
+    let url = |database: &str| {
+        format!(
+            "postgres://momsflow:{}@127.0.0.1:{}/{database}",
+            connections.owner_password().reveal(),
+            connections.port()
+        )
+    };
+    let psql = async |flags: &[&str]| {
+        let mut command = super::super::serve::momsflow();
+        command
+            .arg("psql")
+            .args(flags)
+            .args(["--", "-At", "-c", "create table own (i int); drop table own"])
+            .env("MOMSFLOW_POSTGRES__EVENTS_URL", url("momsflow_events"))
+            .env("MOMSFLOW_POSTGRES__VIEWS_URL", url("momsflow_views"));
+        run(command).await
+    };
+    let refused = psql(&[]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("read-only transaction"),
+        "{}",
+        refused.stderr
+    );
+    psql(&["--write"]).await.expect(0);
 }
 
 #[tokio::test]

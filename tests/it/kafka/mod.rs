@@ -2,12 +2,14 @@
 
 mod broker;
 mod faulty_network;
-mod partitions;
+mod hosts;
+mod hot_keys;
 mod preflight;
 mod raw_producer;
 mod reading;
 mod secure;
 mod serving;
+mod spooling;
 mod tcp_proxy;
 
 use std::sync::Arc;

@@ -13,18 +13,18 @@ use tokio::task::JoinHandle;
 use super::broker::{Broker, console_produce, shared, topic_on};
 use crate::serve::Serve;
 
-pub(super) fn toml(kafka: &config::Kafka) -> String {
+pub fn toml(kafka: &config::Kafka) -> String {
     format!(
         "[kafka]\nbrokers = [\"{}\"]\ntopic = \"{}\"\npartitions = {}\nreplication = 1\nmin_insync_replicas = 1\n",
         kafka.brokers[0], kafka.topic, kafka.partitions
     )
 }
 
-fn track(id: &str) -> Value {
+pub fn track(id: &str) -> Value {
     json!({"type": "track", "event": "Article Viewed", "userId": format!("u-{id}"), "messageId": id})
 }
 
-async fn stored(serve: &Serve) -> String {
+pub async fn stored(serve: &Serve) -> String {
     serve
         .value("SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events")
         .await

@@ -1,9 +1,7 @@
 //! The worker of one log partition.
 
 mod ownership;
-mod patience;
 mod storing;
-mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,10 +13,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::patience::Patience;
-use self::trouble::Trouble;
 use super::catalog::Catalog;
 use super::guilt::Allowance;
+use super::patience::Patience;
+use super::shares::Shares;
+use super::trouble::Trouble;
 use super::{Capture, PartitionState};
 use crate::broker::LogError;
 use crate::retry::Backoff;
@@ -26,9 +25,13 @@ use crate::store::Names;
 use crate::store::lease::{self, Lease};
 use crate::telemetry::metric;
 
+/// How long it may take to find out that another host was quicker.
+const REPLANNING: Duration = Duration::from_secs(1);
+
 /// Moves one partition.
 pub(super) struct Worker {
     capture: Capture,
+    shares: Shares,
     partition: i32,
     names: Names,
     catalog: Catalog,
@@ -46,9 +49,15 @@ struct Owned {
 
 impl Worker {
     /// `catalogued` counts the property keys that all partitions keep.
-    pub(super) fn new(capture: Capture, partition: i32, catalogued: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        capture: Capture,
+        shares: Shares,
+        partition: i32,
+        catalogued: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             capture,
+            shares,
             partition,
             names: Names::default(),
             catalog: Catalog::new(catalogued),
@@ -57,12 +66,16 @@ impl Worker {
         }
     }
 
-    /// Runs until the token is cancelled and the log is drained; no failure ends it.
+    /// Runs until the token is cancelled and the partition is given up; no failure ends it.
     pub(super) async fn run(mut self, token: CancellationToken) -> Result<(), String> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
+            let log = tokio::select! {
+                log = self.stand_by() => log,
+                () = token.cancelled() => return Ok(()),
+            };
             let begun = Instant::now();
-            match self.own_partition(&token).await {
+            match self.own_partition(log, &token).await {
                 Ok(()) if token.is_cancelled() => return Ok(()),
                 Ok(()) => backoff.reset(),
                 Err(trouble) => {
@@ -81,17 +94,31 @@ impl Worker {
         }
     }
 
-    /// Takes the lease and moves the partition for as long as all goes well.
-    async fn own_partition(&mut self, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = self.patience().within(self.take_lease()).await? else {
+    /// Waits until this host shall have the partition; gives `logs.id`.
+    async fn stand_by(&self) -> i32 {
+        self.shares.decided().await;
+        if !self.shares.is_wanted(self.partition) {
             self.set_state(PartitionState::Standby, None);
-            tokio::select! {
-                () = tokio::time::sleep(self.capture.config.lease / 3) => {}
-                () = token.cancelled() => {}
-            }
+            // Its owner shows it.
+            gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string()).set(0.0);
+        }
+        self.shares.wanted(self.partition).await
+    }
+
+    /// Takes the lease and moves the partition for as long as all goes well and this host shall have it.
+    async fn own_partition(&mut self, log: i32, token: &CancellationToken) -> Result<(), Trouble> {
+        let Some(mut owned) = self.patience().within(self.take_lease(log)).await? else {
+            // The plan was made before that other host took it.
+            self.shares.look_anew();
+            let replanned = self.shares.unwanted(self.partition);
+            let _ = tokio::time::timeout(REPLANNING, replanned).await;
             return Ok(());
         };
-        let moved = self.move_partition(&mut owned, token).await;
+        let mut moved = self.move_partition(&mut owned, token).await;
+        if moved.is_ok() {
+            moved = self.patience().within(self.hand_over(&mut owned)).await;
+        }
+        self.shares.let_go(self.partition);
         if moved.is_err() {
             // Not back into the pool: it may hang, or be in the middle of a transaction.
             drop(Client::take(owned.client));
@@ -99,37 +126,41 @@ impl Worker {
         moved
     }
 
+    async fn hand_over(&mut self, owned: &mut Owned) -> Result<(), Trouble> {
+        self.store_counts(owned).await?;
+        lease::give_up(&owned.client, &owned.lease).await?;
+        info!(partition = self.partition, "partition is given up");
+        Ok(())
+    }
+
+    /// Moves the partition until it is time to hand it over, which is after a commit.
     async fn move_partition(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
         let max_bytes = self.capture.config.max_batch.as_u64() as usize;
         let mut wait = Duration::ZERO;
+        let mut last = None;
         let patience = self.patience();
         loop {
-            let fetch = self
-                .capture
-                .log
-                .fetch(self.partition, owned.next_offset, max_bytes, wait);
+            if last.is_none() {
+                last = self.last_offset(owned, token).await;
+            }
+            if last.is_some_and(|last| owned.next_offset >= last) {
+                return Ok(());
+            }
+            let is_ending = last.is_some();
+            let wait_now = if is_ending { Duration::ZERO } else { wait };
+            let log = self.capture.log.clone();
+            let fetch = log.fetch(self.partition, owned.next_offset, max_bytes, wait_now);
             let records = tokio::select! {
                 records = fetch => records,
-                () = token.cancelled(), if !wait.is_zero() => {
-                    wait = Duration::ZERO;
-                    continue;
-                }
+                () = token.cancelled(), if !is_ending => continue,
+                () = self.shares.unwanted(self.partition), if !is_ending => continue,
             };
+            if records.is_ok() {
+                self.shares.log_answers();
+            }
             match records {
-                Ok(records) if records.is_empty() => {
-                    let kept = patience
-                        .within(async { Ok(lease::renew(&owned.client, &owned.lease).await?) })
-                        .await?;
-                    if !kept {
-                        return Err(Trouble::Fenced);
-                    }
-                    patience.within(self.store_counts(owned)).await?;
-                    if token.is_cancelled() {
-                        return patience
-                            .within(async { Ok(lease::give_up(&owned.client, &owned.lease).await?) })
-                            .await;
-                    }
-                }
+                Ok(records) if records.is_empty() && is_ending => return Ok(()),
+                Ok(records) if records.is_empty() => patience.within(self.store_counts(owned)).await?,
                 Ok(records) => patience.within(self.store(owned, &records)).await?,
                 Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
                     patience.within(self.record_gap(owned, range.earliest)).await?;
@@ -142,12 +173,19 @@ impl Worker {
             if self.catalog.is_due() {
                 patience.within(self.store_counts(owned)).await?;
             }
-            wait = if token.is_cancelled() {
-                Duration::ZERO
-            } else {
-                owned.lease.ttl / 3
-            };
+            wait = owned.lease.ttl / 3;
         }
+    }
+
+    /// The offset up to which this host stores before it hands over; `None` while it goes on.
+    async fn last_offset(&self, owned: &Owned, token: &CancellationToken) -> Option<i64> {
+        if token.is_cancelled() && self.shares.is_alone() {
+            // Not until the log is empty: others may go on writing to it.
+            let range = self.capture.log.offsets(self.partition).await;
+            return Some(range.map_or(owned.next_offset, |range| range.end));
+        }
+        let is_over = token.is_cancelled() || !self.shares.is_wanted(self.partition);
+        is_over.then_some(owned.next_offset)
     }
 
     async fn show_place(&self, next_offset: i64) {

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Client, PoolError};
-use tracing::debug;
+use metrics::counter;
+use tracing::{info, warn};
 
 use super::super::sorting;
-use super::{Owned, Trouble, Worker};
-use crate::store::lease::{self, Acquired, Position};
+use super::super::trouble::Trouble;
+use super::{Owned, Worker};
+use crate::store::lease::{self, Acquired, Lease, Position};
 use crate::store::sqlstate::describe;
+use crate::telemetry::metric;
 
 impl Worker {
     /// Takes the partition's lease; `None` while somebody else holds it.
-    pub(super) async fn take_lease(&self) -> Result<Option<Owned>, Trouble> {
+    pub(super) async fn take_lease(&self, log: i32) -> Result<Option<Owned>, Trouble> {
         let capture = &self.capture;
         let mut client = capture
             .pool
@@ -20,7 +23,6 @@ impl Worker {
             .await
             .map_err(|error| Trouble::Transient(no_connection(&error)))?;
         let now = capture.clock.now();
-        let log = lease::register_log(&client, capture.log.log_id(), capture.log.kind(), now).await?;
         let first = capture.log.offsets(self.partition).await?.earliest;
         let acquired = lease::acquire(
             &mut client,
@@ -34,15 +36,21 @@ impl Worker {
         .await?;
         match acquired {
             Acquired::HeldBy(owner) => {
-                debug!(partition = self.partition, owner, "partition is held");
+                info!(partition = self.partition, owner, "another host was quicker");
                 Ok(None)
             }
-            Acquired::Owned(lease, position) => {
+            Acquired::Owned {
+                lease,
+                position,
+                taken_from,
+            } => {
+                self.tell_take_over(&lease, taken_from);
                 if let Err(trouble) = self.check_fingerprint(&position).await {
                     // The lease names this connection, which nobody else shall get from the pool.
                     drop(Client::take(client));
                     return Err(trouble);
                 }
+                self.shares.hold(self.partition, lease.epoch);
                 capture.log.release(self.partition, position.next_offset);
                 Ok(Some(Owned {
                     client,
@@ -50,6 +58,20 @@ impl Worker {
                     next_offset: position.next_offset,
                 }))
             }
+        }
+    }
+
+    fn tell_take_over(&self, lease: &Lease, taken_from: Option<String>) {
+        let (partition, epoch) = (self.partition, lease.epoch);
+        match taken_from {
+            Some(from) => {
+                counter!(metric::CAPTURE_TAKE_OVERS_TOTAL, "partition" => partition.to_string()).increment(1);
+                warn!(
+                    partition,
+                    epoch, from, "took the partition over, its owner let the lease expire"
+                );
+            }
+            None => info!(partition, epoch, "partition is this host's"),
         }
     }
 

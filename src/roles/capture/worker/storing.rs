@@ -8,7 +8,8 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::super::sorting::{self, Bounds, Refusal};
-use super::{Owned, Trouble, Worker};
+use super::super::trouble::Trouble;
+use super::{Owned, Worker};
 use crate::broker::StoredRecord;
 use crate::event::scan_object;
 use crate::event::wire::{self, WireRecord};

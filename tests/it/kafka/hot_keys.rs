@@ -1,4 +1,4 @@
-//! Partitions that are added while all runs, and persons who crowd one.
+//! Persons who crowd a partition.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use momsflow::config;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::broker::{shared, topic_on, topics};
+use super::broker::{shared, topic_on};
 use super::serving::toml;
-use crate::serve::{Serve, until};
+use crate::serve::Serve;
 
 fn viewed(user: &str, id: &str) -> Value {
     json!({"type": "track", "event": "Article Viewed", "userId": user, "messageId": id})
@@ -17,59 +17,6 @@ fn viewed(user: &str, id: &str) -> Value {
 async fn send(serve: &Serve, batch: Vec<Value>) {
     let (status, answer) = serve.post("/v1/batch", &json!({"batch": batch})).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn added_partitions_are_used_without_a_restart() {
-    let Some(broker) = shared() else { return };
-    let kafka = topic_on(&broker);
-    let mut serve = Serve::start(&toml(&kafka)).await;
-    let batch = |round: &str| -> Vec<_> {
-        let events = 0..300;
-        events
-            .map(|number| viewed(&format!("u-{number}"), &format!("{round}-{number}")))
-            .collect()
-    };
-    send(&serve, batch("before")).await;
-    topics(
-        &broker,
-        &["--alter", "--topic", &kafka.topic, "--partitions", "5"],
-    )
-    .await;
-    let mut sent = 0;
-    until("the new partitions are known", async || {
-        send(&serve, batch(&format!("meanwhile-{sent}"))).await;
-        sent += 1;
-        serve.status().await["log"]["partitions"]
-            .as_array()
-            .unwrap()
-            .len()
-            == 5
-    })
-    .await;
-    send(&serve, batch("after")).await;
-    until("every partition has a worker", async || {
-        let status = serve.status().await;
-        let partitions = status["log"]["partitions"].as_array().unwrap();
-        partitions.iter().all(|partition| !partition["capture"].is_null())
-    })
-    .await;
-    serve.settle().await;
-    let stored = serve
-        .value(
-            "SELECT concat_ws(' ', count(*), count(DISTINCT event_id), count(DISTINCT log_partition)) FROM events",
-        )
-        .await;
-    let events = (sent + 2) * 300;
-    assert_eq!(stored, format!("{events} {events} 5"));
-    serve.stop().await;
-    serve.start_again().await;
-    serve.settle().await;
-    assert_eq!(
-        serve.value("SELECT count(*)::text FROM events").await,
-        events.to_string()
-    );
-    serve.stop().await;
 }
 
 /// Takes the minute over which keys are counted.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Trouble;
+use super::trouble::Trouble;
 use crate::lifecycle::Health;
 
 /// After so long without an answer `/ready` says that there is none.
@@ -29,6 +29,11 @@ impl Patience {
         }
     }
 
+    /// Gives up sooner.
+    pub(super) fn up_to(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
     /// Waits for the end of a conversation. One that ends well after it was slow leaves it to the caller to say
     /// that the part is healthy again.
     pub(super) async fn within<T>(
@@ -36,7 +41,7 @@ impl Patience {
         conversation: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
         tokio::pin!(conversation);
-        if let Ok(outcome) = timeout(self.slow, &mut conversation).await {
+        if let Ok(outcome) = timeout(self.slow.min(self.longest), &mut conversation).await {
             return outcome;
         }
         let reason = format!("PostgreSQL has not answered for {} s", self.slow.as_secs());

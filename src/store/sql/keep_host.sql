@@ -1,0 +1,15 @@
+-- Says that a host lives (unless it is leaving, $5), and renews all its leases at once. One that has another epoch by
+-- now is somebody else's; one that a worker has just given up stays so. Hosts that are long gone are cleared away.
+WITH forgotten AS (
+    DELETE FROM capture_hosts WHERE expires_at < now() - interval '1 day' AND host <> $2
+), present AS (
+    INSERT INTO capture_hosts (log_id, host, name, joined_at, expires_at)
+    SELECT $1, $2, $3, now(), now() + make_interval(secs => $4)
+    WHERE NOT $5::boolean
+    ON CONFLICT (log_id, host) DO UPDATE SET name = excluded.name, expires_at = excluded.expires_at
+)
+UPDATE leases
+SET expires_at = now() + make_interval(secs => $4)
+FROM unnest($6::integer[], $7::bigint[]) AS held (log_partition, epoch)
+WHERE leases.log_id = $1 AND leases.log_partition = held.log_partition AND leases.epoch = held.epoch
+  AND leases.expires_at > '-infinity'

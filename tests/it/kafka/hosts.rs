@@ -1,0 +1,342 @@
+//! Several capture hosts share the partitions of one topic, and come, go, die and freeze under load.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use momsflow::config;
+use rustix::process::Signal;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config};
+
+use super::broker::{shared, topic_on, topics};
+use super::serving::{send, toml};
+use crate::serve::{Serve, until};
+use crate::shared::event_store;
+use crate::support::{connect, value};
+
+const PARTITIONS: usize = 6;
+/// What is promised to operators.
+const JOINED_WITHIN: Duration = Duration::from_secs(10);
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(2);
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
+
+/// A topic, a PostgreSQL, a host that takes events, and clients that send them all the time.
+struct Platform {
+    kafka: config::Kafka,
+    ingest: Serve,
+    client: Client,
+    capture: String,
+    over: Arc<AtomicBool>,
+    senders: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Platform {
+    async fn start() -> Option<Self> {
+        let kafka = config::Kafka {
+            partitions: PARTITIONS as i32,
+            ..topic_on(&shared()?)
+        };
+        let database = event_store().await;
+        let client = connect(&database).await.unwrap();
+        let views = format!("{}_views", database.get_dbname().unwrap());
+        client
+            .batch_execute(&format!("CREATE DATABASE {views}"))
+            .await
+            .unwrap();
+        let urls = format!(
+            "[postgres]\nevents_url = \"{}\"\nviews_url = \"{}\"\n",
+            url(&database, database.get_dbname().unwrap()),
+            url(&database, &views)
+        );
+        let ingest = Serve::start(&format!("roles = [\"ingest\"]\n{}", toml(&kafka))).await;
+        Some(Self {
+            ingest,
+            client,
+            kafka: kafka.clone(),
+            capture: format!("roles = [\"capture\"]\n{}{urls}", toml(&kafka)),
+            over: Arc::default(),
+            senders: Vec::new(),
+        })
+    }
+
+    /// Clients that send until all is over.
+    fn load(&mut self, clients: u32) {
+        for client in 0..clients {
+            self.senders.push(tokio::spawn(send(
+                self.ingest.client(),
+                self.ingest.url("/v1/batch"),
+                self.ingest.write_key(),
+                client,
+                self.over.clone(),
+            )));
+        }
+    }
+
+    /// Starts a host that captures.
+    async fn host(&self) -> Serve {
+        Serve::start(&self.capture).await
+    }
+
+    /// How many partitions each host has that has any, the fewest first.
+    async fn shares(&self) -> Vec<i64> {
+        let query = "SELECT count(*) FROM leases WHERE expires_at > now() GROUP BY owner ORDER BY 1";
+        let rows = self.client.query(query, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Waits until the hosts have such shares; gives how long that took.
+    async fn shared_out(&self, shares: &[i64]) -> Duration {
+        let began = Instant::now();
+        until(&format!("the shares are {shares:?}"), async || {
+            self.shares().await == shares
+        })
+        .await;
+        began.elapsed()
+    }
+
+    async fn value(&self, query: &str) -> String {
+        value(&self.client, query).await
+    }
+
+    /// Ends the load, waits until one host sees all stored, and asserts that it is what was acknowledged.
+    async fn audit(&mut self, host: &Serve) {
+        self.over.store(true, Ordering::Relaxed);
+        let mut acknowledged = HashSet::new();
+        for sender in self.senders.drain(..) {
+            acknowledged.extend(sender.await.unwrap());
+        }
+        host.settle().await;
+        let query = "SELECT substr(user_id, 3), count(*) FROM events GROUP BY 1";
+        let rows = self.client.query(query, &[]).await.unwrap();
+        let twice = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
+        let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        let lost = acknowledged.difference(&stored).count();
+        println!(
+            "{} events acknowledged, {} stored, {lost} lost, {twice} twice",
+            acknowledged.len(),
+            stored.len()
+        );
+        assert!(acknowledged.len() > 1000, "too little load to show anything");
+        assert_eq!((lost, twice), (0, 0));
+        assert_eq!(acknowledged, stored);
+        let account = "SELECT sum(stored) || ' ' || sum(dead_letter + \"foreign\" + gap) FROM positions";
+        assert_eq!(self.value(account).await, format!("{} 0", stored.len()));
+        let places = "SELECT count(*) - count(DISTINCT (log_partition, log_offset)) FROM events";
+        assert_eq!(self.value(places).await, "0", "a record was stored twice");
+    }
+}
+
+fn url(config: &Config, database: &str) -> String {
+    let password = String::from_utf8(config.get_password().unwrap().to_vec()).unwrap();
+    let port = config.get_ports()[0];
+    assert!(matches!(config.get_hosts(), [Host::Unix(_) | Host::Tcp(_)]));
+    format!(
+        "postgres://{}:{password}@127.0.0.1:{port}/{database}",
+        config.get_user().unwrap()
+    )
+}
+
+#[track_caller]
+fn within(what: &str, took: Duration, limit: Duration) {
+    println!("{what}: {:.2} s", took.as_secs_f64());
+    assert!(took < limit, "{what} took {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_join_leave_and_die_share_fairly_and_lose_nothing() {
+    let Some(mut platform) = Platform::start().await else {
+        return;
+    };
+    platform.load(3);
+    let one = platform.host().await;
+    platform.shared_out(&[6]).await;
+
+    let mut two = platform.host().await;
+    within(
+        "a second host has its share",
+        platform.shared_out(&[3, 3]).await,
+        JOINED_WITHIN,
+    );
+    let three = platform.host().await;
+    within(
+        "a third host has its share",
+        platform.shared_out(&[2, 2, 2]).await,
+        JOINED_WITHIN,
+    );
+
+    until("the third host shows two partitions as its own", async || {
+        let status = three.status().await;
+        let hosts = status["capture_hosts"].as_array().unwrap();
+        let own = hosts.iter().find(|host| host["is_this"] == true).unwrap();
+        let partitions = status["log"]["partitions"].as_array().unwrap();
+        let owned = partitions
+            .iter()
+            .filter(|partition| partition["capture"]["owner"] == own["name"]);
+        hosts.len() == 3 && own["partitions"] == 2 && owned.count() == 2
+    })
+    .await;
+
+    two.signal(Signal::TERM);
+    within(
+        "handed over on stop",
+        platform.shared_out(&[3, 3]).await,
+        HANDED_OVER_WITHIN,
+    );
+    assert_eq!(two.ended().await.code(), Some(0));
+    assert_eq!(platform.value("SELECT sum(take_overs) FROM leases").await, "0");
+
+    let mut dying = three;
+    dying.kill().await;
+    within(
+        "taken over after a death",
+        platform.shared_out(&[6]).await,
+        TAKEN_OVER_WITHIN,
+    );
+    assert_eq!(platform.value("SELECT sum(take_overs) FROM leases").await, "3");
+    let metrics = one.client().get(format!("http://{}/metrics", one.admin()));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    let taken: i64 = metrics
+        .lines()
+        .filter(|line| line.starts_with("momsflow_capture_take_overs_total{"))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap())
+        .sum();
+    assert_eq!(taken, 3, "{metrics}");
+
+    dying.start_again().await;
+    within(
+        "a host is back",
+        platform.shared_out(&[3, 3]).await,
+        JOINED_WITHIN,
+    );
+    platform.audit(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_hosts_than_partitions_stand_by_and_are_ready() {
+    let Some(platform) = Platform::start().await else {
+        return;
+    };
+    let mut hosts = Vec::new();
+    for _ in 0..=PARTITIONS {
+        // Which waits until it is ready.
+        hosts.push(platform.host().await);
+    }
+    platform.shared_out(&[1; PARTITIONS]).await;
+    let mut leaving = hosts.remove(0);
+    leaving.signal(Signal::TERM);
+    leaving.ended().await;
+    within(
+        "the one that stood by has a partition",
+        platform.shared_out(&[1; PARTITIONS]).await,
+        HANDED_OVER_WITHIN,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_frozen_in_the_middle_of_a_copy_changes_nothing_when_it_wakes() {
+    let Some(mut platform) = Platform::start().await else {
+        return;
+    };
+    platform.load(4);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let sleeper = platform.host().await;
+    let stuck = freeze_in_copy(&platform, &sleeper).await;
+    println!(
+        "{} backends wait for the frozen host in the middle of a COPY",
+        stuck.len()
+    );
+    let before = platform.value("SELECT sum(epoch) FROM leases").await;
+
+    let frozen_at = Instant::now();
+    let awake = platform.host().await;
+    until("the frozen host's leases are taken", async || {
+        platform
+            .value("SELECT count(*) FROM leases WHERE take_overs > 0")
+            .await
+            == PARTITIONS.to_string()
+    })
+    .await;
+    within(
+        "taken over from a frozen host",
+        frozen_at.elapsed(),
+        TAKEN_OVER_WITHIN,
+    );
+    for backend in &stuck {
+        let query =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend} AND query LIKE 'COPY%'");
+        assert_eq!(platform.value(&query).await, "0", "it would block its successor");
+    }
+    assert_ne!(platform.value("SELECT sum(epoch) FROM leases").await, before);
+    // Longer than its lease, and the successor works on its partitions.
+    let positions = "SELECT sum(next_offset) FROM positions";
+    let reached: i64 = platform.value(positions).await.parse().unwrap();
+    until("the successor stores", async || {
+        platform.value(positions).await.parse::<i64>().unwrap() > reached
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    sleeper.signal(Signal::CONT);
+    within(
+        "the woken host has its share again",
+        platform.shared_out(&[3, 3]).await,
+        JOINED_WITHIN,
+    );
+    until("both are healthy", async || {
+        let (first, second) = (sleeper.status().await, awake.status().await);
+        [first, second]
+            .iter()
+            .all(|status| status["faults"].as_object().unwrap().is_empty())
+    })
+    .await;
+    platform.audit(&awake).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_added_are_taken_up_without_a_restart() {
+    let Some(mut platform) = Platform::start().await else {
+        return;
+    };
+    platform.load(2);
+    let (one, two) = (platform.host().await, platform.host().await);
+    platform.shared_out(&[3, 3]).await;
+    let (broker, topic) = (&platform.kafka.brokers[0], &platform.kafka.topic);
+    topics(broker, &["--alter", "--topic", topic, "--partitions", "9"]).await;
+    platform.shared_out(&[4, 5]).await;
+    // Ingest fills them too.
+    until("the new partitions have events", async || {
+        let stored = "SELECT count(*) FROM positions WHERE log_partition >= 6 AND stored > 0";
+        platform.value(stored).await == "3"
+    })
+    .await;
+    platform.audit(&one).await;
+    for host in [&one, &two] {
+        assert_eq!(host.status().await["faults"], serde_json::json!({}));
+    }
+}
+
+/// Freezes a host while at least one of its backends is in the middle of a COPY and stays there; gives their pids.
+async fn freeze_in_copy(platform: &Platform, host: &Serve) -> Vec<i32> {
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+                   AND query LIKE 'COPY events_%' AND wait_event = 'ClientRead'";
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+                AND query LIKE 'COPY events_%'";
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(40) {
+        if platform.value(busy).await == "0" {
+            continue;
+        }
+        host.signal(Signal::STOP);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let stuck = platform.client.query(waiting, &[]).await.unwrap();
+        if !stuck.is_empty() {
+            return stuck.iter().map(|row| row.get(0)).collect();
+        }
+        host.signal(Signal::CONT);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the host was never in the middle of a COPY");
+}
