@@ -18,6 +18,7 @@ use super::message::{
 };
 use super::{replay, tail};
 use crate::broker::intake::{self, Intake};
+use crate::broker::spool::SpoolStatus;
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
@@ -230,6 +231,15 @@ impl Control {
         }
     }
 
+    /// What the log knows by now says more than the first append that it did not take in time.
+    fn with_reason(&self, spool: SpoolStatus) -> SpoolStatus {
+        let known = self.log().and_then(|log| log.health().err());
+        SpoolStatus {
+            reason: spool.reason.map(|first| known.unwrap_or(first)),
+            ..spool
+        }
+    }
+
     async fn status(&self) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -242,7 +252,7 @@ impl Control {
             faults: self.health.faults(),
             log: self.log_status().await,
             spool: match self.intake.spool() {
-                Some(spool) => Some(spool.status().await),
+                Some(spool) => Some(self.with_reason(spool.status().await)),
                 None => None,
             },
             capture_hosts: self.capture.hosts(),
