@@ -34,7 +34,7 @@ pub(super) struct Log {
 
 enum Kept {
     Embedded(Arc<EmbeddedLog>),
-    Kafka(Reached),
+    Kafka(Box<Reached>),
 }
 
 /// Kafka, or how to reach it.
@@ -77,7 +77,7 @@ impl Log {
         };
         Ok(Self {
             known: watch::Sender::new(known),
-            kept: Kept::Kafka(kafka),
+            kept: Kept::Kafka(Box::new(kafka)),
             spool,
         })
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A record on its way into the log.
@@ -40,6 +41,15 @@ pub struct StoredRecord {
 pub struct OffsetRange {
     pub earliest: i64,
     pub end: i64,
+}
+
+/// A person whose events are a large part of a partition, as seen by the process that appends them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HotKey {
+    pub partition: i32,
+    pub key: String,
+    /// Of the partition's records in the last minute, 0 to 1.
+    pub share: f64,
 }
 
 /// Why the log did not do what it was asked.
@@ -110,4 +120,9 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
 
     /// `Err` with the reason while appends would be refused.
     fn health(&self) -> Result<(), String>;
+
+    /// Whose events crowd a partition; none where partitions share one disk and it makes no difference.
+    fn hot_keys(&self) -> Vec<HotKey> {
+        Vec::new()
+    }
 }

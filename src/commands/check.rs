@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::databases::{databases, open};
 use super::{PROBLEM, output};
-use crate::broker::kafka;
+use crate::broker::kafka::{self, PreflightError};
 use crate::config::{Config, Role};
 use crate::control::client::Client as Control;
 use crate::control::message::Status;
@@ -98,12 +98,15 @@ async fn check_kafka(config: &Config, report: &mut Report) {
     }
     let topic = &config.kafka.topic;
     match kafka::look(&config.kafka, config.ingest.max_event.as_u64()).await {
-        Err(error) => report.bad(
+        Err(error @ PreflightError::Unreachable(_)) => report.bad(
             "kafka",
             &format!(
                 "{error} (are kafka.brokers right, and do their advertised listeners lead back to them?)"
             ),
         ),
+        Err(PreflightError::Refused(finding) | PreflightError::NoTopic(finding)) => {
+            report.bad("kafka", &format!("{} ({})", finding.fault, finding.remedy));
+        }
         Ok(None) if config.kafka.create_topic => {
             report.good("kafka", &format!("answers; serve will make the topic {topic}"));
         }

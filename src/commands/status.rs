@@ -46,14 +46,11 @@ struct Rates {
 impl Rates {
     fn between(before: &Status, after: &Status) -> Self {
         let seconds = after.now.duration_since(before.now).as_secs_f64().max(0.001);
-        let end = |status: &Status| {
-            status
-                .log
-                .partitions
-                .iter()
-                .map(|partition| partition.end)
-                .sum::<i64>()
-        };
+        // Those whose end is known at both times.
+        let partitions = before.log.partitions.iter().zip(&after.log.partitions);
+        let appended: i64 = partitions
+            .filter_map(|(before, after)| Some(after.end? - before.end?))
+            .sum();
         let stored = |status: &Status| -> i64 {
             status
                 .log
@@ -64,7 +61,7 @@ impl Rates {
                 .sum()
         };
         Self {
-            appended: (end(after) - end(before)) as f64 / seconds,
+            appended: appended as f64 / seconds,
             stored: (stored(after) - stored(before)) as f64 / seconds,
         }
     }
@@ -115,6 +112,13 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         ],
         &rows,
     )?;
+    for hot in &status.log.hot_keys {
+        let (key, percent) = (printable(&hot.key), hot.share * 100.0);
+        output::line(&format!(
+            "\nhot key: {key} makes {percent:.0} % of partition {}",
+            hot.partition
+        ))?;
+    }
     for (part, reason) in &status.faults {
         output::line(&format!("\nunhealthy: {part}: {}", printable(reason)))?;
     }
@@ -136,7 +140,10 @@ fn capture_host(host: &HostStatus) -> String {
 fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
     let place = [
         partition.partition.to_string(),
-        format!("{}..{}", partition.earliest, partition.end),
+        match (partition.earliest, partition.end) {
+            (Some(earliest), Some(end)) => format!("{earliest}..{end}"),
+            _ => "unknown".to_owned(),
+        },
     ];
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let capture = match &partition.capture {
@@ -200,8 +207,8 @@ mod tests {
         let now: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
         let mut stuck = LogPartition {
             partition: 0,
-            earliest: 0,
-            end: 50,
+            earliest: Some(0),
+            end: Some(50),
             capture: Some(PartitionStatus {
                 next_offset: 20,
                 lag: 30,

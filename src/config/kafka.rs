@@ -1,9 +1,18 @@
+mod sasl;
+mod tls;
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+
+pub use sasl::{KafkaMechanism, KafkaSasl};
+pub use tls::KafkaTls;
 
 /// Kafka as the event log, in place of the embedded one; needed as soon as roles run in more than one process.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +38,8 @@ pub struct Kafka {
     pub retention: Duration,
     /// How events are packed on their way to Kafka and in it: `none`, `gzip`, `snappy` or `lz4`.
     pub compression: KafkaCompression,
+    pub tls: KafkaTls,
+    pub sasl: KafkaSasl,
 }
 
 /// A compression that every Kafka since 0.11 reads.
@@ -49,7 +60,14 @@ impl Kafka {
     }
 
     /// Collects every fault of the section.
-    pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
+    pub(super) fn validate(&self, env: &HashMap<String, String>, faults: &mut Vec<Fault>) {
+        self.validate_brokers(faults);
+        self.validate_topic(faults);
+        self.tls.validate(faults);
+        self.sasl.validate(env, faults);
+    }
+
+    fn validate_brokers(&self, faults: &mut Vec<Fault>) {
         for broker in &self.brokers {
             let port = broker.rsplit_once(':').and_then(|(host, port)| {
                 let port: u16 = port.parse().ok()?;
@@ -63,6 +81,9 @@ impl Kafka {
                 ));
             }
         }
+    }
+
+    fn validate_topic(&self, faults: &mut Vec<Fault>) {
         let is_topic = (1..=249).contains(&self.topic.len())
             && ![".", ".."].contains(&self.topic.as_str())
             && self
@@ -107,6 +128,18 @@ impl Kafka {
     }
 }
 
+/// A fault where there is no such file. One that cannot be read now may be meant for another user of this machine.
+fn missing(field: &str, file: &Path) -> Option<Fault> {
+    let error = std::fs::metadata(file).err()?;
+    (error.kind() == ErrorKind::NotFound).then(|| {
+        Fault::new(
+            field,
+            format!("there is no file {}", file.display()),
+            "a relative path starts at the working folder",
+        )
+    })
+}
+
 impl Default for Kafka {
     fn default() -> Self {
         Self {
@@ -118,6 +151,8 @@ impl Default for Kafka {
             min_insync_replicas: 2,
             retention: Duration::from_secs(7 * 24 * 3600),
             compression: KafkaCompression::default(),
+            tls: KafkaTls::default(),
+            sasl: KafkaSasl::default(),
         }
     }
 }

@@ -125,21 +125,12 @@ fn without_wrong_types(merged: Table, places: &Places<'_>, faults: &mut Vec<Faul
             continue;
         }
         let kept = match value.kind {
-            ValueKind::Table(section) => {
-                let wrap = |name: &str, value: &Value| {
-                    let section = Table::from([(name.to_owned(), value.clone())]);
-                    Table::from([(key.clone(), self::value(section))])
-                };
-                let fields = section.into_iter().filter(|(name, value)| {
-                    fits(
-                        wrap(name, value),
-                        (&format!("{key}.{name}"), value),
-                        places,
-                        faults,
-                    )
-                });
-                self::value(fields.collect())
-            }
+            ValueKind::Table(section) => self::value(readable_section(
+                std::slice::from_ref(&key),
+                section,
+                places,
+                faults,
+            )),
             ValueKind::Array(items) if is_list_of_tables(&items) => {
                 let items = items.into_iter().enumerate();
                 let readable = items.map(|(index, item)| readable_item(&key, index, item, places, faults));
@@ -157,6 +148,32 @@ fn without_wrong_types(merged: Table, places: &Places<'_>, faults: &mut Vec<Faul
             _ => continue,
         };
         readable.insert(key, kept);
+    }
+    readable
+}
+
+/// A section, or one within another, without the values that their fields cannot take.
+fn readable_section(path: &[String], section: Table, places: &Places<'_>, faults: &mut Vec<Fault>) -> Table {
+    let mut readable = Table::new();
+    for (name, value) in section {
+        let path = [path, std::slice::from_ref(&name)].concat();
+        let alone = |value: Value| {
+            let nested = path.iter().rev().fold(value, |inner, name| {
+                self::value(Table::from([(name.clone(), inner)]))
+            });
+            nested.into_table().unwrap_or_default()
+        };
+        let field = path.join(".");
+        let empty = alone(self::value(Table::new()));
+        let kept = match &value.kind {
+            ValueKind::Table(inner) if fits(empty, (&field, &value), places, faults) => {
+                self::value(readable_section(&path, inner.clone(), places, faults))
+            }
+            ValueKind::Table(_) => continue,
+            _ if fits(alone(value.clone()), (&field, &value), places, faults) => value,
+            _ => continue,
+        };
+        readable.insert(name, kept);
     }
     readable
 }

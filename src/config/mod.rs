@@ -29,7 +29,7 @@ pub use capture::Capture;
 pub use event_log::EventLog;
 pub use http::{Admin, Http};
 pub use ingest::{Ingest, IpPolicy};
-pub use kafka::{Kafka, KafkaCompression};
+pub use kafka::{Kafka, KafkaCompression, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use load::{ConfigError, Overrides, load};
 pub use log::{Log, LogFormat};
 pub use postgres::Postgres;

@@ -21,32 +21,55 @@ pub fn reference() -> String {
         }
     }
     for (name, property, section) in sections {
-        let is_list = property.get("items").is_some();
-        out.push('\n');
-        write_comment(&mut out, if is_list { property } else { section });
-        let _ = if is_list {
-            writeln!(out, "# [[{name}]]")
+        if property.get("items").is_some() {
+            write_header(&mut out, property, &format!("# [[{name}]]"));
+            for (key, property) in properties(section) {
+                write_key(&mut out, key, property, &defaults[name][key]);
+            }
         } else {
-            writeln!(out, "[{name}]")
-        };
-        for (key, property) in properties(section) {
-            write_key(&mut out, key, property, &defaults[name][key]);
+            write_section(&mut out, &schema, name, section, &defaults[name]);
         }
     }
     out
+}
+
+/// A section, and behind its keys the sections within it.
+fn write_section(out: &mut String, schema: &Schema, name: &str, section: &Value, defaults: &Value) {
+    write_header(out, section, &format!("[{name}]"));
+    let (inner, keys): (Vec<_>, Vec<_>) =
+        properties(section).partition(|(_, property)| resolve(schema, property).is_some());
+    for (key, property) in keys {
+        write_key(out, key, property, &defaults[key]);
+    }
+    for (key, property) in inner {
+        if let Some(section) = resolve(schema, property) {
+            write_section(out, schema, &format!("{name}.{key}"), section, &defaults[key]);
+        }
+    }
+}
+
+fn write_header(out: &mut String, described: &Value, header: &str) {
+    out.push('\n');
+    write_comment(out, described);
+    let _ = writeln!(out, "{header}");
 }
 
 /// Every known key, dotted; list sections without their index.
 pub(super) fn keys() -> Vec<String> {
     let schema = schema_for!(Config);
     let mut keys = Vec::new();
-    for (name, property) in properties(schema.as_value()) {
-        keys.push(name.clone());
-        if let Some(section) = resolve(&schema, property) {
-            keys.extend(properties(section).map(|(key, _)| format!("{name}.{key}")));
-        }
-    }
+    add_keys(&schema, schema.as_value(), "", &mut keys);
     keys
+}
+
+fn add_keys(schema: &Schema, section: &Value, prefix: &str, keys: &mut Vec<String>) {
+    for (name, property) in properties(section) {
+        let key = format!("{prefix}{name}");
+        if let Some(section) = resolve(schema, property) {
+            add_keys(schema, section, &format!("{key}."), keys);
+        }
+        keys.push(key);
+    }
 }
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {

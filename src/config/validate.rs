@@ -64,7 +64,7 @@ pub(super) fn validate(config: &Config, env: &HashMap<String, String>, needs_key
     keys(config, &mut faults);
     source::validate(&config.sources, env, needs_keys, &mut faults);
     storage(config, &mut faults);
-    config.kafka.validate(&mut faults);
+    config.kafka.validate(env, &mut faults);
     faults
 }
 

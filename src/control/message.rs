@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::broker::HotKey;
 use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
 use crate::roles::capture::{HostStatus, PartitionStatus};
@@ -42,14 +43,18 @@ pub struct LogStatus {
     /// Nothing while it has not been reached.
     pub log_id: Option<Uuid>,
     pub partitions: Vec<LogPartition>,
+    /// Persons whose events crowd a partition, where ingest runs here.
+    #[serde(default)]
+    pub hot_keys: Vec<HotKey>,
 }
 
 /// One partition of the log, and how far capture is, where capture runs here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogPartition {
     pub partition: i32,
-    pub earliest: i64,
-    pub end: i64,
+    /// The offsets that it holds; `None` while the log does not say.
+    pub earliest: Option<i64>,
+    pub end: Option<i64>,
     pub capture: Option<PartitionStatus>,
 }
 

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_util::Stream;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -16,6 +18,7 @@ use super::message::{
 };
 use super::{replay, tail};
 use crate::broker::intake::{self, Intake};
+use crate::broker::spool::SpoolStatus;
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
@@ -32,6 +35,9 @@ use crate::store::dead_letters;
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 /// Dead letters that are read and sent again at a time; each may have 1 MiB.
 const REPLAY_BATCH: i64 = 25;
+
+/// How long status waits for the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the running process lets its subcommands see and do.
 pub struct Control {
@@ -104,7 +110,7 @@ fn status_of(error: &SubmitError) -> StatusCode {
 }
 
 async fn status(control: Data<Control>) -> HttpResponse {
-    answer(control.status().await)
+    answer(Ok(control.status().await))
 }
 
 async fn follow(control: Data<Control>, query: Query<TailQuery>) -> HttpResponse {
@@ -192,38 +198,50 @@ impl Control {
         tail::lines(log, query).await
     }
 
-    async fn log_status(&self) -> Result<LogStatus, String> {
+    /// Also while the log does not answer: that is when people ask.
+    async fn log_status(&self) -> LogStatus {
         let Some(log) = self.log() else {
-            return Ok(LogStatus {
+            return LogStatus {
                 kind: "not reached yet".to_owned(),
                 log_id: None,
                 partitions: Vec::new(),
-            });
+                hot_keys: Vec::new(),
+            };
         };
         let captures = self.capture.snapshot();
-        let mut partitions = Vec::new();
-        for partition in 0..log.partitions() {
-            let range = log.offsets(partition).await.map_err(|error| error.to_string())?;
-            partitions.push(LogPartition {
+        let partitions = (0..log.partitions()).map(async |partition| {
+            let offsets = tokio::time::timeout(LOG_PATIENCE, log.offsets(partition)).await;
+            let range = offsets.ok().and_then(Result::ok);
+            LogPartition {
                 partition,
-                earliest: range.earliest,
-                end: range.end,
+                earliest: range.map(|range| range.earliest),
+                end: range.map(|range| range.end),
                 capture: captures.get(&partition).map(|capture| PartitionStatus {
                     // The worker's own count stands still while it is stuck.
-                    lag: (range.end - capture.next_offset).max(0),
+                    lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
                     ..capture.clone()
                 }),
-            });
-        }
-        Ok(LogStatus {
+            }
+        });
+        LogStatus {
             kind: log.kind().to_owned(),
             log_id: Some(log.log_id()),
-            partitions,
-        })
+            partitions: join_all(partitions).await,
+            hot_keys: log.hot_keys(),
+        }
     }
 
-    async fn status(&self) -> Result<Status, String> {
-        Ok(Status {
+    /// What the log knows by now says more than the first append that it did not take in time.
+    fn with_reason(&self, spool: SpoolStatus) -> SpoolStatus {
+        let known = self.log().and_then(|log| log.health().err());
+        SpoolStatus {
+            reason: spool.reason.map(|first| known.unwrap_or(first)),
+            ..spool
+        }
+    }
+
+    async fn status(&self) -> Status {
+        Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: self.started_at,
@@ -232,9 +250,9 @@ impl Control {
             http: self.http,
             admin: self.admin.get().copied(),
             faults: self.health.faults(),
-            log: self.log_status().await?,
+            log: self.log_status().await,
             spool: match self.intake.spool() {
-                Some(spool) => Some(spool.status().await),
+                Some(spool) => Some(self.with_reason(spool.status().await)),
                 None => None,
             },
             capture_hosts: self.capture.hosts(),
@@ -244,7 +262,7 @@ impl Control {
                 None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
                 None => "embedded PostgreSQL, starting".to_owned(),
             },
-        })
+        }
     }
 
     /// Sends a selection again. What was appended is marked afterwards: a kill in between sends it once more,

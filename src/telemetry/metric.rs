@@ -23,6 +23,9 @@ pub const INGEST_TIMESTAMP_UNUSABLE_TOTAL: &str = "momsflow_ingest_timestamp_unu
 pub const LOG_APPENDED_TOTAL: &str = "momsflow_log_appended_total";
 /// Seconds that an append to the event log took until it was durable.
 pub const LOG_APPEND_SECONDS: &str = "momsflow_log_append_seconds";
+/// Persons whose events were each a tenth or more of a Kafka partition's in the last minute; label `partition`. Who they
+/// are, `momsflow status` says, since metrics go to many hands.
+pub const LOG_HOT_KEYS: &str = "momsflow_log_hot_keys";
 /// Bytes that the event log takes on disk.
 pub const LOG_DISK_BYTES: &str = "momsflow_log_disk_bytes";
 /// Records that were spooled on the local disk, because the event log did not take them.
@@ -72,6 +75,10 @@ pub(super) fn describe_all() {
         "Events with an unusable timestamp"
     );
     describe_counter!(LOG_APPENDED_TOTAL, "Records appended to the event log");
+    describe_gauge!(
+        LOG_HOT_KEYS,
+        "Persons whose events were a tenth or more of a partition's in the last minute"
+    );
     describe_histogram!(LOG_APPEND_SECONDS, "Seconds until an append was durable");
     describe_gauge!(LOG_DISK_BYTES, "Bytes that the event log takes on disk");
     describe_counter!(SPOOL_RECORDS_TOTAL, "Records spooled on the local disk");

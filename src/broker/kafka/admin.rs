@@ -1,6 +1,7 @@
 //! What the cluster says about the topic, and making it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -15,7 +16,9 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::CALL_TIMEOUT;
+use super::access::Access;
 use super::connection::Connection;
+use super::finding::{Finding, Trouble};
 use crate::config;
 
 /// With topic ids, and known to every Kafka since 2.8.
@@ -48,7 +51,7 @@ pub(super) struct Partition {
 #[derive(Debug)]
 pub(super) enum CreateError {
     /// No answer, or one that means "later".
-    Unavailable(String),
+    Unavailable(Trouble),
     Refused {
         error: ResponseError,
         message: String,
@@ -59,16 +62,21 @@ pub(super) enum CreateError {
 ///
 /// # Errors
 /// A sentence, when no broker answers or the cluster refuses to tell.
-pub(super) async fn describe(brokers: &[String], topic: &str) -> Result<Option<Topic>, String> {
-    let mut connection = Connection::open_any(brokers).await?;
+pub(super) async fn describe(access: &Arc<Access>, topic: &str) -> Result<Option<Topic>, Trouble> {
+    let mut connection = Connection::open_any(access).await?;
     let metadata = metadata(&mut connection, topic).await?;
     let Some(found) = metadata.topics.first() else {
-        return Err("the cluster said nothing of the topic".to_owned());
+        return Err(Trouble::Passing(
+            "the cluster said nothing of the topic".to_owned(),
+        ));
     };
     match ResponseError::try_from_code(found.error_code) {
         None => {}
         Some(ResponseError::UnknownTopicOrPartition) => return Ok(None),
-        Some(error) => return Err(format!("topic {topic}: {error}")),
+        Some(ResponseError::TopicAuthorizationFailed) => {
+            return Err(Trouble::Setup(not_allowed(topic, access)));
+        }
+        Some(error) => return Err(Trouble::Passing(format!("topic {topic}: {error}"))),
     }
     let mut partitions = vec![Partition::default(); found.partitions.len()];
     for partition in &found.partitions {
@@ -92,12 +100,22 @@ pub(super) async fn describe(brokers: &[String], topic: &str) -> Result<Option<T
     }))
 }
 
+fn not_allowed(topic: &str, access: &Access) -> Finding {
+    let user = access.sasl.as_ref().map_or("this client", |sasl| &sasl.username);
+    Finding::fatal(
+        format!("{user} may not see the topic {topic}"),
+        format!(
+            "allow {user} Describe, DescribeConfigs, Read and Write on it, and Create where it is to be made"
+        ),
+    )
+}
+
 /// Makes the topic as the config wants it.
 ///
 /// # Errors
 /// See [`CreateError`].
-pub(super) async fn create(config: &config::Kafka) -> Result<(), CreateError> {
-    let mut connection = Connection::open_any(&config.brokers)
+pub(super) async fn create(access: &Arc<Access>, config: &config::Kafka) -> Result<(), CreateError> {
+    let mut connection = Connection::open_any(access)
         .await
         .map_err(CreateError::Unavailable)?;
     let metadata = metadata(&mut connection, &config.topic)
@@ -105,7 +123,7 @@ pub(super) async fn create(config: &config::Kafka) -> Result<(), CreateError> {
         .map_err(CreateError::Unavailable)?;
     // Before KRaft only the controller makes topics; since then every broker passes it on.
     if let Some(controller) = address(&metadata, metadata.controller_id) {
-        connection = Connection::open(&controller)
+        connection = Connection::open(&controller, access)
             .await
             .map_err(CreateError::Unavailable)?;
     }
@@ -117,14 +135,15 @@ pub(super) async fn create(config: &config::Kafka) -> Result<(), CreateError> {
         .await
         .map_err(CreateError::Unavailable)?;
     let Some(result) = answer.topics.first() else {
-        return Err(CreateError::Unavailable(
-            "the cluster did not say whether it made the topic".to_owned(),
-        ));
+        let reason = "the cluster did not say whether it made the topic";
+        return Err(CreateError::Unavailable(Trouble::Passing(reason.to_owned())));
     };
     match ResponseError::try_from_code(result.error_code) {
         // Another host was faster.
         None | Some(ResponseError::TopicAlreadyExists) => Ok(()),
-        Some(error) if error.is_retriable() => Err(CreateError::Unavailable(error.to_string())),
+        Some(error) if error.is_retriable() => {
+            Err(CreateError::Unavailable(Trouble::Passing(error.to_string())))
+        }
         Some(error) => Err(CreateError::Refused {
             error,
             message: result.error_message.as_deref().unwrap_or_default().to_owned(),
@@ -156,8 +175,8 @@ fn new_topic(config: &config::Kafka) -> CreatableTopic {
 ///
 /// # Errors
 /// A sentence; a client may lack the right to see them.
-pub(super) async fn settings(brokers: &[String], topic: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut connection = Connection::open_any(brokers).await?;
+pub(super) async fn settings(access: &Arc<Access>, topic: &str) -> Result<BTreeMap<String, String>, Trouble> {
+    let mut connection = Connection::open_any(access).await?;
     let resource = DescribeConfigsResource::default()
         .with_resource_type(TOPIC_RESOURCE)
         .with_resource_name(StrBytes::from_string(topic.to_owned()))
@@ -167,10 +186,11 @@ pub(super) async fn settings(brokers: &[String], topic: &str) -> Result<BTreeMap
         .call(&request, DESCRIBE_CONFIGS_VERSION, Duration::ZERO)
         .await?;
     let Some(result) = answer.results.into_iter().next() else {
-        return Err("the cluster said nothing of the topic's settings".to_owned());
+        let reason = "the cluster said nothing of the topic's settings";
+        return Err(Trouble::Passing(reason.to_owned()));
     };
     if let Some(error) = ResponseError::try_from_code(result.error_code) {
-        return Err(error.to_string());
+        return Err(Trouble::Passing(error.to_string()));
     }
     let settings = result
         .configs
@@ -179,7 +199,7 @@ pub(super) async fn settings(brokers: &[String], topic: &str) -> Result<BTreeMap
     Ok(settings.collect())
 }
 
-async fn metadata(connection: &mut Connection, topic: &str) -> Result<MetadataResponse, String> {
+async fn metadata(connection: &mut Connection, topic: &str) -> Result<MetadataResponse, Trouble> {
     let topic = MetadataRequestTopic::default().with_name(Some(name_of(topic)));
     let request = MetadataRequest::default()
         .with_topics(Some(vec![topic]))

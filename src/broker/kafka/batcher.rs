@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use metrics::counter;
+use metrics::{counter, gauge};
 use rskafka::client::partition::Compression;
 use rskafka::record::Record as KafkaRecord;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::clients::Slot;
 use super::failure::Failure;
 use super::header;
+use super::hot_keys::HotKeys;
 use super::state::State;
 use crate::broker::{LogError, Record};
 use crate::clock::Clock;
@@ -50,6 +51,7 @@ pub(super) struct Batcher {
     pub(super) max_batch: usize,
     /// Came behind a batch that was full.
     pub(super) next: Option<Pending>,
+    pub(super) hot_keys: HotKeys,
 }
 
 /// What a record takes beside its key and value: lengths, offset, time, headers.
@@ -96,7 +98,8 @@ impl Batcher {
     }
 
     /// Appends a batch and answers each caller.
-    async fn deliver(&self, batch: Vec<Pending>) {
+    async fn deliver(&mut self, batch: Vec<Pending>) {
+        self.look_at_keys(&batch);
         let records: Vec<_> = batch.iter().flat_map(|pending| &pending.records).collect();
         match self.append(&records).await {
             Ok(offsets) => {
@@ -112,14 +115,40 @@ impl Batcher {
                 }
             }
             Err(failure) => {
-                let error = failure.into_log_error();
+                let mut error = failure.into_log_error();
                 if matches!(error, LogError::Unavailable(_)) {
+                    // The client library says less of why: not who was not let in, nor what to do.
+                    if let Some(reason) = self.state.cluster() {
+                        error = LogError::Unavailable(reason);
+                    }
                     self.state.refuse(self.partition, error.to_string());
                 }
                 for pending in batch {
                     let _ = pending.answer.send(Err(error.clone()));
                 }
             }
+        }
+    }
+
+    /// Names the persons who make much of this partition, in the log and to [`State`], once a window.
+    fn look_at_keys(&mut self, batch: &[Pending]) {
+        for record in batch.iter().flat_map(|pending| &pending.records) {
+            self.hot_keys.see(&record.key);
+        }
+        let Some(hot) = self.hot_keys.close(Instant::now()) else {
+            return;
+        };
+        let partition = self.partition.to_string();
+        gauge!(metric::LOG_HOT_KEYS, "partition" => partition).set(hot.len() as f64);
+        for one in self.state.set_hot_keys(self.partition, hot) {
+            let key = String::from_utf8_lossy(&one.key);
+            let percent = (one.share * 100.0).round();
+            warn!(
+                partition = self.partition,
+                ?key,
+                percent,
+                "much of a partition's events come from one person, whom more partitions cannot spread"
+            );
         }
     }
 

@@ -10,13 +10,15 @@ use rskafka::client::{Client, ClientBuilder};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::access::Access;
 use super::failure::Failure;
-use super::{CALL_TIMEOUT, CLIENT_ID};
+use super::raw::RawFetcher;
+use super::{CALL_TIMEOUT, CLIENT_ID, CONNECT_TIMEOUT};
 
 /// Makes clients of partitions, which share the knowledge of the cluster.
 #[derive(Debug)]
 pub(super) struct Clients {
-    brokers: Vec<String>,
+    access: Arc<Access>,
     topic: String,
     cluster: Mutex<Cluster>,
 }
@@ -31,17 +33,22 @@ struct Cluster {
 }
 
 impl Clients {
-    pub(super) fn new(brokers: Vec<String>, topic: String) -> Self {
+    pub(super) fn new(access: Arc<Access>, topic: String) -> Self {
         let cluster = Cluster {
             client: None,
             asked_at: Instant::now(),
             failure: None,
         };
         Self {
-            brokers,
+            access,
             topic,
             cluster: Mutex::new(cluster),
         }
+    }
+
+    /// Reads what the client library cannot read.
+    pub(super) fn raw_fetcher(&self, partition: i32) -> RawFetcher {
+        RawFetcher::new(self.access.clone(), self.topic.clone(), partition)
     }
 
     async fn partition(&self, partition: i32) -> Result<PartitionClient, Failure> {
@@ -68,11 +75,7 @@ impl Clients {
                 return Ok(client.clone());
             }
         }
-        let asked = match timeout(CALL_TIMEOUT, self.ask(cluster.client.clone())).await {
-            Ok(asked) => asked,
-            Err(_) => Err(Failure::Retry("Kafka does not answer".to_owned())),
-        };
-        // After a failure from the bootstrap again: its connection may hang, and it would never look for another.
+        let asked = self.ask(cluster.client.take()).await;
         *cluster = Cluster {
             client: asked.as_ref().ok().cloned(),
             asked_at: Instant::now(),
@@ -82,16 +85,29 @@ impl Clients {
     }
 
     async fn ask(&self, known: Option<Arc<Client>>) -> Result<Arc<Client>, Failure> {
-        if let Some(client) = known {
-            client.list_topics().await?;
+        if let Some(client) = known
+            && matches!(timeout(CONNECT_TIMEOUT, client.list_topics()).await, Ok(Ok(_)))
+        {
             return Ok(client);
         }
-        let client = ClientBuilder::new(self.brokers.clone())
+        // From the bootstrap again: the known client's connection may hang, and it would never look for another.
+        match timeout(CALL_TIMEOUT, self.connect()).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Failure::Retry("Kafka does not answer".to_owned())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<Client>, Failure> {
+        let mut builder = ClientBuilder::new(self.access.brokers.clone())
             .client_id(CLIENT_ID)
-            .backoff_config(impatient())
-            .build()
-            .await?;
-        Ok(Arc::new(client))
+            .backoff_config(impatient());
+        if let Some(tls) = &self.access.tls {
+            builder = builder.tls_config(tls.config.clone());
+        }
+        if let Some(sasl) = self.access.library_sasl() {
+            builder = builder.sasl_config(sasl);
+        }
+        Ok(Arc::new(builder.build().await?))
     }
 }
 

@@ -1,5 +1,6 @@
 use rskafka::client::error::{Error, ProtocolError, RequestError};
 
+use super::finding::Trouble;
 use crate::broker::LogError;
 
 /// What a failed call to Kafka means.
@@ -32,6 +33,14 @@ impl From<Error> for Failure {
             Error::ServerError { protocol_error, .. } => Self::of_code(protocol_error),
             _ => Self::Retry(reason),
         }
+    }
+}
+
+/// Even what is wrong with the set-up is tried again by who was let in before: a password that was changed and a
+/// certificate that ran out are mended on the broker, and till then the log's health names them.
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Retry(trouble.to_string())
     }
 }
 

@@ -8,19 +8,27 @@
 //! which errors are tried again. What it has no calls for (a topic's settings, its id, batches that others wrote in
 //! ways that it cannot read) goes over plain connections of our own.
 
+mod access;
 mod admin;
 mod batcher;
 mod clients;
 mod connection;
+mod diagnosis;
 mod failure;
+mod finding;
 mod header;
+mod hot_keys;
 mod preflight;
 mod raw;
 mod reader;
 mod record_batch;
+mod sasl;
 mod shelf;
 mod state;
+mod tls;
+mod verdict;
 mod watch;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -40,13 +48,14 @@ use self::clients::Clients;
 use self::shelf::{Common, Partition, Shelf};
 use self::state::State;
 use self::watch::Watch;
-use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
+use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
 use crate::config::{self, KafkaCompression};
 use crate::lifecycle::{Stop, Tasks, deadline_in};
 use crate::telemetry::metric;
 
-pub use preflight::{Finding, Preflight, PreflightError, look, prepare};
+pub use finding::Finding;
+pub use preflight::{Preflight, PreflightError, look, prepare};
 
 const CLIENT_ID: &str = "momsflow";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -80,8 +89,7 @@ impl KafkaLog {
         refuse_unfit(config, found)?;
         let state = Arc::new(State::default());
         let shelf = Arc::new(Shelf::new(Common {
-            config: config.clone(),
-            clients: Arc::new(Clients::new(config.brokers.clone(), config.topic.clone())),
+            clients: Arc::new(Clients::new(found.access.clone(), config.topic.clone())),
             state: state.clone(),
             clock: clock.clone(),
             compression: compression(config.compression),
@@ -90,7 +98,8 @@ impl KafkaLog {
         let mut tasks = Tasks::new("event log");
         shelf.grow(found.partitions, &mut tasks);
         let watch = Watch {
-            config: config.clone(),
+            access: found.access.clone(),
+            topic: config.topic.clone(),
             log_id: found.log_id,
             shelf: shelf.clone(),
             min_insync: found.min_insync,
@@ -222,6 +231,10 @@ impl EventLog for KafkaLog {
 
     fn health(&self) -> Result<(), String> {
         self.state.health()
+    }
+
+    fn hot_keys(&self) -> Vec<HotKey> {
+        self.state.hot_keys()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Fetches batches as they are, for those that the client library cannot read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,11 @@ use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use tokio::sync::Mutex;
 
+use super::access::Access;
 use super::admin::{self, name_of};
 use super::connection::Connection;
 use super::failure::Failure;
+use super::finding::Trouble;
 
 /// The last version that names topics by their name; from 10 on batches packed with zstd are served.
 const FETCH_VERSION: i16 = 12;
@@ -23,16 +26,16 @@ const NO_SESSION_EPOCH: i32 = -1;
 /// Fetches from one partition over a connection of its own.
 #[derive(Debug)]
 pub(super) struct RawFetcher {
-    brokers: Vec<String>,
+    access: Arc<Access>,
     topic: String,
     partition: i32,
     connection: Mutex<Option<Connection>>,
 }
 
 impl RawFetcher {
-    pub(super) fn new(brokers: Vec<String>, topic: String, partition: i32) -> Self {
+    pub(super) fn new(access: Arc<Access>, topic: String, partition: i32) -> Self {
         Self {
-            brokers,
+            access,
             topic,
             partition,
             connection: Mutex::new(None),
@@ -53,13 +56,10 @@ impl RawFetcher {
         // Taken out, so that a call that is given up takes it along.
         let mut connection = match slot.take() {
             Some(connection) => connection,
-            None => self.connect().await.map_err(Failure::Retry)?,
+            None => self.connect().await?,
         };
         let request = self.request(offset, max_bytes, max_wait);
-        let answer = connection
-            .call(&request, FETCH_VERSION, max_wait)
-            .await
-            .map_err(Failure::Retry)?;
+        let answer = connection.call(&request, FETCH_VERSION, max_wait).await?;
         let partition = answer
             .responses
             .into_iter()
@@ -81,15 +81,18 @@ impl RawFetcher {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
-        let topic = admin::describe(&self.brokers, &self.topic).await?;
+    async fn connect(&self) -> Result<Connection, Trouble> {
+        let topic = admin::describe(&self.access, &self.topic).await?;
         let place = usize::try_from(self.partition).unwrap_or(usize::MAX);
         let leader = topic
             .as_ref()
             .and_then(|topic| topic.partitions.get(place)?.leader.as_ref());
         match leader {
-            Some(leader) => Connection::open(leader).await,
-            None => Err(format!("partition {} has no leader", self.partition)),
+            Some(leader) => Connection::open(leader, &self.access).await,
+            None => Err(Trouble::Passing(format!(
+                "partition {} has no leader",
+                self.partition
+            ))),
         }
     }
 

@@ -16,7 +16,6 @@ use super::failure::Failure;
 use super::raw::RawFetcher;
 use super::record_batch;
 use crate::broker::{LogError, OffsetRange, StoredRecord};
-use crate::config;
 
 /// How long one request waits for records; a broker that has gone is noticed that much later.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
@@ -55,12 +54,12 @@ enum Polled {
 }
 
 impl Reader {
-    pub(super) fn new(clients: &Arc<Clients>, config: &config::Kafka, partition: i32) -> Self {
+    pub(super) fn new(clients: &Arc<Clients>, partition: i32) -> Self {
         Self {
             partition,
             fetches: Slot::new(clients.clone(), partition),
             questions: Slot::new(clients.clone(), partition),
-            raw: RawFetcher::new(config.brokers.clone(), config.topic.clone(), partition),
+            raw: clients.raw_fetcher(partition),
             only_raw: AtomicBool::new(false),
             ahead: Mutex::default(),
         }

@@ -2,13 +2,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rskafka::client::partition::Compression;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::batcher::{Batcher, Pending};
 use super::clients::{Clients, Slot};
+use super::hot_keys::HotKeys;
 use super::reader::Reader;
 use super::state::State;
 use crate::clock::Clock;
-use crate::config;
 use crate::lifecycle::Tasks;
 
 /// One partition: its appends on their way to it, and its reader.
@@ -21,7 +22,6 @@ pub(super) struct Partition {
 /// What all partitions have in common.
 #[derive(Debug)]
 pub(super) struct Common {
-    pub(super) config: config::Kafka,
     pub(super) clients: Arc<Clients>,
     pub(super) state: Arc<State>,
     pub(super) clock: Clock,
@@ -73,12 +73,13 @@ impl Shelf {
             compression: common.compression,
             max_batch: common.max_batch,
             next: None,
+            hot_keys: HotKeys::new(Instant::now()),
         };
         let token = tasks.token();
         tasks.spawn(format!("appends to partition {partition}"), batcher.run(token));
         Partition {
             queue,
-            reader: Reader::new(&common.clients, &common.config, partition),
+            reader: Reader::new(&common.clients, partition),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::access::Access;
 use super::admin::{self, Topic};
 use super::preflight;
 use super::shelf::Shelf;
 use super::state::State;
 use crate::broker::LogError;
-use crate::config;
 use crate::lifecycle::{Stop, Tasks, deadline_in};
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -20,7 +20,8 @@ const LONGEST_STOP: Duration = Duration::from_secs(600);
 /// Looks at the cluster now and then, so that its faults are known before an event runs into them, and takes up
 /// partitions that are added to the topic.
 pub(super) struct Watch {
-    pub(super) config: config::Kafka,
+    pub(super) access: Arc<Access>,
+    pub(super) topic: String,
     pub(super) log_id: uuid::Uuid,
     pub(super) shelf: Arc<Shelf>,
     pub(super) min_insync: usize,
@@ -51,18 +52,18 @@ impl Watch {
                     return LogError::Fatal(format!("{task}: {reason}"));
                 }
             }
-            match admin::describe(&self.config.brokers, &self.config.topic).await {
-                Err(reason) => self.state.set_cluster(Some(reason)),
+            match admin::describe(&self.access, &self.topic).await {
+                Err(trouble) => self.state.set_cluster(Some(trouble.to_string())),
                 Ok(None) => {
-                    let reason = format!("the topic {} does not exist", self.config.topic);
+                    let reason = format!("the topic {} does not exist", self.topic);
                     self.state.set_cluster(Some(reason));
                 }
                 Ok(Some(topic)) => {
                     self.state.set_cluster(None);
-                    if preflight::log_id(&topic, &self.config.topic) != self.log_id {
+                    if preflight::log_id(&topic, &self.topic) != self.log_id {
                         return LogError::Fatal(format!(
                             "the topic {} was made anew; a restart takes it as a new log",
-                            self.config.topic
+                            self.topic
                         ));
                     }
                     self.note(&topic);

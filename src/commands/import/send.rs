@@ -77,7 +77,15 @@ pub(super) async fn send(
 
 /// Waits until capture has stored everything that the log holds by now.
 pub(super) async fn settle(control: &Control, meter: &mut Meter) -> anyhow::Result<()> {
-    let target: Status = control.get("/status").await?;
+    let target = loop {
+        let status: Status = control.get("/status").await?;
+        let partitions = &status.log.partitions;
+        if partitions.iter().all(|partition| partition.end.is_some()) {
+            break status;
+        }
+        meter.wait("the log does not say how far it is");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
     let captures_here = target.roles.contains(&Role::Capture);
     loop {
         let status: Status = control.get("/status").await?;
@@ -98,10 +106,11 @@ pub(super) async fn settle(control: &Control, meter: &mut Meter) -> anyhow::Resu
 
 /// How many of a partition's records are not stored yet.
 fn waits(target: &LogPartition, now: &LogPartition, captures_here: bool) -> i64 {
+    let (earliest, end) = (target.earliest.unwrap_or(0), target.end.unwrap_or(0));
     match &now.capture {
-        Some(capture) => (target.end - capture.next_offset).max(0),
+        Some(capture) => (end - capture.next_offset).max(0),
         // Where capture has only begun to start, it does not say yet how far it is.
-        None if captures_here => (target.end - target.earliest).max(1),
+        None if captures_here => (end - earliest).max(1),
         None => 0,
     }
 }

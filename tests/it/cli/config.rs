@@ -26,6 +26,19 @@ partitions = 0
 lease = "1s"
 max_batch = "1 KiB"
 
+[kafka]
+brokers = ["kafka-1"]
+
+[kafka.tls]
+ca_file = "missing/ca.pem"
+key_file = "missing/key.pem"
+keyfile = "missing/key.pem"
+
+[kafka.sasl]
+mechanism = "plain"
+password = "hush-hush"
+password_env = "KAFKA_PASSWORD"
+
 [postgres]
 events_url = "postgres://momsflow:hush-hush@db:notaport/events"
 
@@ -74,7 +87,11 @@ async fn every_fault_is_told_at_once_and_no_secret() {
         assert!(!ran.stderr.contains("hush-hush"), "{}", ran.stderr);
         if subcommand == "status" {
             // It takes no events, and whoever asks may not be allowed to read the keys.
-            assert!(!ran.stderr.contains("key_file: "), "{}", ran.stderr);
+            assert!(
+                !ran.stderr.contains(".2.key_file: ") && !ran.stderr.contains("sources.3.key_file: "),
+                "{}",
+                ran.stderr
+            );
             assert!(
                 ran.stderr.contains("is the key of the source `one` too"),
                 "{}",
@@ -100,6 +117,14 @@ async fn a_config_that_cannot_be_read_says_where() {
         ("type", "http = 3"),
         ("address", "[http]\nlisten = \"here\""),
         ("duration", "shutdown_deadline = \"soon\""),
+        (
+            "nested",
+            "[kafka.sasl]\nmechanism = \"md5\"\nusername = {}\n[kafka]\npartitions = \"x\"\ntls = true",
+        ),
+        (
+            "half",
+            "[kafka.sasl]\nusername = \"u\"\npassword = \"p\"\n[kafka.tls]\ncertificate_file = \"/\"",
+        ),
         (
             "types",
             "shutdown_deadline = 3\n[capture]\nlease = 3\nmonths_ahead = \"x\"\n[http]\nlisten = \"here\"\n\
@@ -207,7 +232,8 @@ async fn show_hides_secrets() {
         folder.path().join("c.toml"),
         format!(
             "write_key = \"{secret}\"\n[postgres]\nevents_url = \"postgres://u:{secret}@h/a\"\n\
-             views_url = \"postgres://u:{secret}@h/b\"\n[[sources]]\nname = \"web\"\nkey = \"{secret}\"\n"
+             views_url = \"postgres://u:{secret}@h/b\"\n[[sources]]\nname = \"web\"\nkey = \"{secret}\"\n\
+             [kafka.sasl]\nmechanism = \"plain\"\nusername = \"u\"\npassword = \"{secret}\"\n"
         ),
     )
     .unwrap();
@@ -217,7 +243,7 @@ async fn show_hides_secrets() {
     ] {
         let shown = run(in_folder(folder.path(), output)).await.expect(0);
         assert!(!shown.contains(secret), "{shown}");
-        assert_eq!(shown.matches("***").count(), 4, "{shown}");
+        assert_eq!(shown.matches("***").count(), 5, "{shown}");
     }
 }
 

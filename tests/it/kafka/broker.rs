@@ -55,6 +55,23 @@ pub fn topic_on(broker: &str) -> config::Kafka {
     }
 }
 
+/// What a broker has beside its plain listener.
+#[derive(Default)]
+pub struct Extra {
+    pub listeners: Vec<Listener>,
+    pub settings: String,
+    /// Arguments of the tool that formats the broker's folder.
+    pub format: Vec<String>,
+}
+
+pub struct Listener {
+    pub name: &'static str,
+    pub protocol: &'static str,
+    pub address: SocketAddr,
+    /// Where clients are sent to.
+    pub advertised: SocketAddr,
+}
+
 /// A broker of a test's own, to be killed and frozen.
 pub struct Broker {
     folder: TempDir,
@@ -66,8 +83,14 @@ pub struct Broker {
 impl Broker {
     /// Starts one and waits until it answers; `None` where Kafka is not installed.
     pub fn start() -> Option<Self> {
+        Self::start_with(|_| Extra::default())
+    }
+
+    /// As [`Broker::start`], with more than a plain listener; what it needs may be put into the folder.
+    pub fn start_with(extra: impl FnOnce(&Path) -> Extra) -> Option<Self> {
         libraries()?;
         let folder = tempfile::tempdir().unwrap();
+        let extra = extra(folder.path());
         let watchdog = watch(folder.path());
         let mut broker = Self {
             folder,
@@ -75,7 +98,7 @@ impl Broker {
             process: None,
             watchdog,
         };
-        broker.configure();
+        broker.configure(&extra);
         broker.start_again();
         Some(broker)
     }
@@ -84,15 +107,21 @@ impl Broker {
         self.address.to_string()
     }
 
-    fn configure(&self) {
+    fn configure(&self, extra: &Extra) {
         let folder = self.folder.path().display();
         let (broker, controller) = (self.address, free_address());
+        let each =
+            |text: &dyn Fn(&Listener) -> String| -> String { extra.listeners.iter().map(text).collect() };
+        let open = each(&|listener| format!(",{}://{}", listener.name, listener.address));
+        let advertised = each(&|listener| format!(",{}://{}", listener.name, listener.advertised));
+        let protocols = each(&|listener| format!(",{}:{}", listener.name, listener.protocol));
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
-             listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
-             advertised.listeners=PLAINTEXT://{broker}\n\
+             listeners=PLAINTEXT://{broker}{open},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://{broker}{advertised}\n\
+             inter.broker.listener.name=PLAINTEXT\n\
              controller.listener.names=CONTROLLER\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
              log.dirs={folder}/data\n\
              auto.create.topics.enable=false\ndelete.topic.enable=true\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
@@ -102,6 +131,7 @@ impl Broker {
              log.retention.check.interval.ms=500\nlog.initial.task.delay.ms=500\nlog.segment.delete.delay.ms=500\n\
              num.network.threads=2\nnum.io.threads=2\n"
         );
+        let text = text + &extra.settings;
         fs::write(self.folder.path().join("server.properties"), text).unwrap();
         // Kafka's ids are base64, and its tool takes none that looks like a flag.
         let id = format!(
@@ -111,6 +141,7 @@ impl Broker {
         let formatted = self
             .java("kafka.tools.StorageTool")
             .args(["format", "-t", &id, "-c", "server.properties"])
+            .args(&extra.format)
             .output()
             .unwrap();
         assert!(formatted.status.success(), "{formatted:?}");

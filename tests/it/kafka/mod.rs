@@ -1,12 +1,16 @@
 //! The event log in a real Kafka.
 
 mod broker;
+mod faulty_network;
 mod hosts;
+mod hot_keys;
 mod preflight;
 mod raw_producer;
 mod reading;
+mod secure;
 mod serving;
 mod spooling;
+mod tcp_proxy;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use momsflow::config;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::broker::{Broker, console_produce, shared, topic_on};
 use crate::serve::Serve;
@@ -91,18 +92,7 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
         return;
     };
     let mut serve = Serve::start(&toml(&topic_on(&broker.address()))).await;
-    let over = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..4)
-        .map(|client| {
-            tokio::spawn(send(
-                serve.client(),
-                serve.url("/v1/batch"),
-                serve.write_key(),
-                client,
-                over.clone(),
-            ))
-        })
-        .collect();
+    let load = Load::start(&serve);
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(2)).await;
         broker.kill();
@@ -116,30 +106,53 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
         );
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    over.store(true, Ordering::Relaxed);
-    let mut acknowledged = HashSet::new();
-    for client in clients {
-        acknowledged.extend(client.await.unwrap());
-    }
-    println!("{} events acknowledged", acknowledged.len());
-    assert!(acknowledged.len() > 1000);
-    serve.wait_ready().await;
-    serve.settle().await;
-    let rows = serve
-        .sql()
-        .await
-        .query("SELECT substr(user_id, 3), count(*) FROM events GROUP BY 1", &[])
-        .await
-        .unwrap();
-    let doubled = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
-    let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert_eq!((acknowledged.difference(&stored).count(), doubled), (0, 0));
-    assert_eq!(serve.value("SELECT count(*)::text FROM dead_letters").await, "0");
+    load.end_and_compare(&mut serve).await;
     serve.stop().await;
 }
 
+/// Clients that send batches, each again until it is acknowledged.
+pub(super) struct Load {
+    over: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    pub(super) fn start(serve: &Serve) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let client = |number| {
+            let (http, url, key) = (serve.client(), serve.url("/v1/batch"), serve.write_key());
+            tokio::spawn(send(http, url, key, number, over.clone()))
+        };
+        let clients = (0..4).map(client).collect();
+        Self { over, clients }
+    }
+
+    /// Ends it, and sees that what was acknowledged is stored, each event once.
+    pub(super) async fn end_and_compare(self, serve: &mut Serve) {
+        self.over.store(true, Ordering::Relaxed);
+        let mut acknowledged = HashSet::new();
+        for client in self.clients {
+            acknowledged.extend(client.await.unwrap());
+        }
+        println!("{} events acknowledged", acknowledged.len());
+        assert!(acknowledged.len() > 1000);
+        serve.wait_ready().await;
+        serve.settle().await;
+        let rows = serve
+            .sql()
+            .await
+            .query("SELECT substr(user_id, 3), count(*) FROM events GROUP BY 1", &[])
+            .await
+            .unwrap();
+        let doubled = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
+        let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!((acknowledged.difference(&stored).count(), doubled), (0, 0));
+        assert_eq!(serve.value("SELECT count(*)::text FROM dead_letters").await, "0");
+    }
+}
+
 /// Waits until an event of each partition was acknowledged.
-async fn acknowledged_again(serve: &Serve) {
+pub(super) async fn acknowledged_again(serve: &Serve) {
     let batch: Vec<_> = (0..20).map(|number| track(&format!("probe-{number}"))).collect();
     crate::serve::until("events are acknowledged again", async || {
         let (status, _) = serve.post("/v1/batch", &json!({"batch": batch})).await;

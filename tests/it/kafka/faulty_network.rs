@@ -1,0 +1,111 @@
+//! A network between momsflow and Kafka that hangs, cuts and delays in the middle of requests.
+
+use std::time::{Duration, Instant};
+
+use momsflow::broker::EventLog;
+use momsflow::config;
+
+use super::broker::{Broker, Extra, Listener, shared, topic_on};
+use super::serving::{Load, acknowledged_again, toml};
+use super::tcp_proxy::{Direction, Fault, TcpProxy};
+use super::{open, record};
+use crate::log_contract::fetch_all;
+use crate::serve::{Serve, free_address};
+
+const FAULTS: [Fault; 3] = [
+    Fault::Hang(Direction::Answers),
+    Fault::Hang(Direction::Requests),
+    Fault::Cut,
+];
+
+/// A broker that clients reach through a proxy only, and a topic on it.
+async fn proxied() -> Option<(Broker, TcpProxy, config::Kafka)> {
+    let (address, advertised) = (free_address(), free_address());
+    let listener = Listener {
+        name: "PROXIED",
+        protocol: "PLAINTEXT",
+        address,
+        advertised,
+    };
+    let start = || {
+        Broker::start_with(|_| Extra {
+            listeners: vec![listener],
+            ..Extra::default()
+        })
+    };
+    let Some(broker) = tokio::task::block_in_place(start) else {
+        shared();
+        return None;
+    };
+    let proxy = TcpProxy::start(advertised, address).await;
+    Some((broker, proxy, topic_on(&advertised.to_string())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_get_no_answer_are_given_up_and_made_again_in_time() {
+    let Some((_broker, proxy, config)) = proxied().await else {
+        return;
+    };
+    let log = open(&config).await;
+    log.append(0, vec![record("k", "before")]).await.unwrap();
+    fetch_all(&*log, 0, 0).await;
+    for (number, fault) in FAULTS.into_iter().enumerate() {
+        proxy.strike(fault);
+        let began = Instant::now();
+        let append = async {
+            let appended = log
+                .append(0, vec![record("k", &format!("struck {number}"))])
+                .await;
+            (appended, began.elapsed())
+        };
+        let fetch = async {
+            // Capture tries again after a failure, as here.
+            while log.fetch(0, 0, 1 << 20, Duration::ZERO).await.is_err() {}
+            began.elapsed()
+        };
+        let ((appended, after_append), after_fetch) = tokio::join!(append, fetch);
+        println!("{fault:?}: appended after {after_append:.1?}, fetched after {after_fetch:.1?}");
+        appended.unwrap();
+        let deadline = Duration::from_secs(20);
+        assert!(after_append < deadline && after_fetch < deadline, "{fault:?}");
+        if fault != Fault::Cut {
+            // Else nothing hung, and this has shown nothing.
+            let hung = Duration::from_secs(5);
+            assert!(after_append > hung && after_fetch > hung, "{fault:?}");
+        }
+    }
+    let read = fetch_all(&*log, 0, 0).await;
+    for number in 0..FAULTS.len() {
+        let copies = read
+            .iter()
+            .filter(|record| record.value == format!("struck {number}"));
+        // Where only the answer was lost, the second try writes again.
+        assert!((1..=2).contains(&copies.count()), "struck {number}");
+    }
+    assert_eq!(log.health(), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_network_under_load_loses_nothing_and_doubles_nothing() {
+    let Some((_broker, proxy, config)) = proxied().await else {
+        return;
+    };
+    let mut serve = Serve::start(&toml(&config)).await;
+    let load = Load::start(&serve);
+    for fault in FAULTS.into_iter().chain([Fault::Cut]) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        proxy.strike(fault);
+        let began = Instant::now();
+        acknowledged_again(&serve).await;
+        println!("{fault:?}: acknowledged again after {:.1?}", began.elapsed());
+        proxy.delay(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Some are struck while others are on their slow way.
+        proxy.strike(Fault::Cut);
+        proxy.delay(Duration::ZERO);
+        acknowledged_again(&serve).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    load.end_and_compare(&mut serve).await;
+    serve.stop().await;
+}
