@@ -56,14 +56,13 @@ impl SegmentHead {
 
     /// Reads a head; `None` where there is none, or one that is damaged.
     fn read(file: &mut impl Read) -> io::Result<Option<Self>> {
-        let mut bytes = Vec::new();
-        file.take(FIXED as u64).read_to_end(&mut bytes)?;
+        let mut bytes = up_to(file, FIXED as u64)?;
         if bytes.len() < FIXED || !bytes.starts_with(MAGIC) {
             return Ok(None);
         }
         let partitions = u32::from_be_bytes(array(&bytes, 40));
         let rest = u64::from(partitions) * 8 + CRC as u64;
-        file.take(rest).read_to_end(&mut bytes)?;
+        bytes.extend(up_to(file, rest)?);
         if bytes.len() as u64 != FIXED as u64 + rest {
             return Ok(None);
         }
@@ -166,6 +165,14 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:020}.{EXTENSION}"))
+}
+
+/// The next bytes, fewer at the end.
+#[allow(clippy::disallowed_methods)]
+fn up_to(file: &mut impl Read, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    file.take(bytes).read_to_end(&mut read)?;
+    Ok(read)
 }
 
 /// The caller has checked that the place is there.
