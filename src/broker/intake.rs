@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
 use metrics::{counter, histogram};
 use tokio::sync::watch;
 
@@ -124,19 +123,19 @@ pub(super) async fn append_by_key(
             records.push(record);
         }
     }
-    let appends = (0..)
+    let parts: Vec<_> = (0..)
         .zip(partitions)
         .filter(|(_, records)| !records.is_empty())
-        .map(|(partition, records)| append(log, partition, records));
-    tokio::time::timeout(timeout, try_join_all(appends))
+        .collect();
+    let counts: Vec<_> = parts
+        .iter()
+        .map(|(partition, records)| (*partition, records.len() as u64))
+        .collect();
+    tokio::time::timeout(timeout, log.append_all(parts))
         .await
-        .unwrap_or_else(|_| Err(LogError::Unavailable("the append took too long".to_owned())))
-        .map(drop)
-}
-
-async fn append(log: &dyn EventLog, partition: i32, records: Vec<Record>) -> Result<(), LogError> {
-    let count = records.len() as u64;
-    log.append(partition, records).await?;
-    counter!(metric::LOG_APPENDED_TOTAL, "partition" => partition.to_string()).increment(count);
+        .unwrap_or_else(|_| Err(LogError::Unavailable("the append took too long".to_owned())))?;
+    for (partition, records) in counts {
+        counter!(metric::LOG_APPENDED_TOTAL, "partition" => partition.to_string()).increment(records);
+    }
     Ok(())
 }

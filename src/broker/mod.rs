@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -97,6 +98,17 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`LogError::Unavailable`] is retryable.
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError>;
+
+    /// Appends records to several partitions, at most once each, and returns when all of it is durable.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); a part may have been appended.
+    async fn append_all(&self, parts: Vec<(i32, Vec<Record>)>) -> Result<(), LogError> {
+        let appends = parts
+            .into_iter()
+            .map(|(partition, records)| self.append(partition, records));
+        try_join_all(appends).await.map(drop)
+    }
 
     /// Reads records from `offset` on, up to about `max_bytes` of values but at least one record if there is one.
     /// Waits up to `max_wait` for the first record; an empty answer means that none came.

@@ -23,6 +23,8 @@ pub(super) const HEAD: usize = 48;
 pub(super) const FRAME_BYTES: usize = 256 << 10;
 /// Bodies below this stay as they are: compressing them saves little and costs a call.
 const COMPRESS_FROM: usize = 512;
+/// The most bytes that a length takes; those of shorter ones are fewer.
+const MAX_LENGTH: usize = 4;
 /// No frame that this binary writes has a longer body; a longer one is corrupt, and must not be allocated.
 const MAX_BODY: usize = 32 << 20;
 
@@ -67,6 +69,11 @@ impl Builder {
         self.body.extend_from_slice(&record.key);
         self.body.extend_from_slice(&record.value);
         self.records += 1;
+    }
+
+    /// The bytes that a record takes in a body, or a few more.
+    pub(super) fn bytes(record: &Record) -> usize {
+        record.key.len() + record.value.len() + 2 * MAX_LENGTH
     }
 
     /// The number of records so far.

@@ -38,9 +38,8 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::active::Active;
-use self::frame::Sealed;
 use self::shared::{Partition, Shared, lock};
-use self::writer::{Append, Command, Content, Writer};
+use self::writer::{Append, Command, Content, Part, Writer};
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
 use crate::config;
@@ -48,8 +47,6 @@ use crate::telemetry::metric;
 
 /// Bytes of appends that wait for the writer; above it, appends wait before they queue.
 const QUEUE_BYTES: usize = 8 << 20;
-/// Appends from this size on make frames of their own.
-const SEAL_FROM: usize = 8 << 10;
 /// How often it is looked whether the writer lives.
 const WRITER_CHECK: Duration = Duration::from_secs(1);
 /// What a record takes in the queue beside its bytes.
@@ -164,6 +161,35 @@ impl EmbeddedLog {
         lock(&self.writer).take()
     }
 
+    /// Hands records of some partitions to the writer; returns the offset of the first record of the lowest one.
+    async fn submit(&self, parts: Vec<(usize, Vec<Record>)>) -> Result<i64, LogError> {
+        let size_of = |record: &Record| record.key.len() + record.value.len();
+        let records = || parts.iter().flat_map(|(_, records)| records);
+        if records().any(|record| size_of(record) > MAX_RECORD) {
+            return Err(LogError::Fatal(format!(
+                "a record is longer than {MAX_RECORD} bytes"
+            )));
+        }
+        let bytes = records()
+            .map(|record| size_of(record) + RECORD_OVERHEAD)
+            .sum::<usize>();
+        // A call larger than the whole budget takes all of it, rather than waiting for ever.
+        let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.budget.clone().acquire_many_owned(permits).await;
+        let parts = parts.into_iter().map(|(partition, records)| Part {
+            partition,
+            content: Content::of(records),
+        });
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Append(Append {
+            parts: parts.collect(),
+            bytes,
+            answer,
+            _permit: permit.map_err(|_| shutting_down())?,
+        }))?;
+        answered.await.map_err(|_| shutting_down())?
+    }
+
     fn send(&self, command: Command) -> Result<(), LogError> {
         let queue = lock(&self.queue);
         let queue = queue.as_ref().ok_or_else(shutting_down)?;
@@ -194,39 +220,20 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
-        let (partition, found) = self.partition(partition)?;
+        let (index, found) = self.partition(partition)?;
         if records.is_empty() {
             return Ok(found.range.borrow().end);
         }
-        if records
-            .iter()
-            .any(|record| record.key.len() + record.value.len() > MAX_RECORD)
-        {
-            return Err(LogError::Fatal(format!(
-                "a record is longer than {MAX_RECORD} bytes"
-            )));
+        self.submit(vec![(index, records)]).await
+    }
+
+    async fn append_all(&self, parts: Vec<(i32, Vec<Record>)>) -> Result<(), LogError> {
+        let index = |(partition, records)| Ok((self.partition(partition)?.0, records));
+        let parts: Vec<_> = parts.into_iter().map(index).collect::<Result<_, LogError>>()?;
+        if parts.is_empty() {
+            return Ok(());
         }
-        let bytes: usize = records
-            .iter()
-            .map(|record| record.key.len() + record.value.len() + RECORD_OVERHEAD)
-            .sum();
-        // A call larger than the whole budget takes all of it, rather than waiting for ever.
-        let permits = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
-        let permit = self.budget.clone().acquire_many_owned(permits).await;
-        let content = if bytes >= SEAL_FROM {
-            Content::Sealed(Sealed::pack(&records, bytes))
-        } else {
-            Content::Records(records)
-        };
-        let (answer, answered) = oneshot::channel();
-        self.send(Command::Append(Append {
-            partition,
-            content,
-            bytes,
-            answer,
-            _permit: permit.map_err(|_| shutting_down())?,
-        }))?;
-        answered.await.map_err(|_| shutting_down())?
+        self.submit(parts).await.map(drop)
     }
 
     async fn fetch(

@@ -16,6 +16,11 @@ use crate::broker::{LogError, Record};
 
 /// Bytes that go into one commit; more would only make its callers wait longer.
 const COMMIT_BYTES: usize = 4 << 20;
+/// Appends from this size on make frames of their own.
+const SEAL_FROM: usize = 8 << 10;
+/// Commits begin no closer than this. Where an fsync takes a tenth of it, a commit for each request would cost as
+/// much of the processor as the requests do.
+const PACE: Duration = Duration::from_millis(1);
 /// A segment's bytes at the most, but for one commit; the grain of retention, and what a start verifies.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// How often a log that cannot write is tried again.
@@ -30,7 +35,12 @@ pub(super) enum Command {
     },
 }
 
-/// What an append brings.
+/// What an append brings for one partition.
+pub(super) struct Part {
+    pub(super) partition: usize,
+    pub(super) content: Content,
+}
+
 pub(super) enum Content {
     /// Few records: those of several appends share a frame.
     Records(Vec<Record>),
@@ -38,11 +48,22 @@ pub(super) enum Content {
     Sealed(Vec<Sealed>),
 }
 
+impl Content {
+    pub(super) fn of(records: Vec<Record>) -> Self {
+        let bytes = records.iter().map(Builder::bytes).sum();
+        if bytes < SEAL_FROM {
+            return Self::Records(records);
+        }
+        Self::Sealed(Sealed::pack(&records, bytes))
+    }
+}
+
 /// Records that wait to be written.
 pub(super) struct Append {
-    pub(super) partition: usize,
-    pub(super) content: Content,
+    /// In rising order of their partitions.
+    pub(super) parts: Vec<Part>,
     pub(super) bytes: usize,
+    /// Hears the offset of the first record.
     pub(super) answer: oneshot::Sender<Result<i64, LogError>>,
     pub(super) _permit: OwnedSemaphorePermit,
 }
@@ -55,6 +76,8 @@ pub(super) struct Writer {
     ends: Vec<i64>,
     policy: Policy,
     builder: Builder,
+    /// When the last commit began.
+    began: Instant,
     /// Why nothing can be written, and when that was last tried to be mended.
     broken: Option<(String, Instant)>,
 }
@@ -72,6 +95,7 @@ impl Writer {
             active,
             ends,
             builder: Builder::default(),
+            began: Instant::now(),
             broken: None,
         }
     }
@@ -100,6 +124,7 @@ impl Writer {
 
     /// Collects appends until none waits or a commit is full. Returns whether the log hung up.
     fn gather(&mut self, first: Command, commands: &Receiver<Command>, appends: &mut Vec<Append>) -> bool {
+        std::thread::sleep(PACE.saturating_sub(self.began.elapsed()));
         let mut bytes = 0;
         let mut next = Ok(first);
         loop {
@@ -123,8 +148,7 @@ impl Writer {
 
     /// Writes all appends at once and answers each of them.
     fn commit(&mut self, mut appends: Vec<Append>) {
-        // Stable, so that the appends of a partition keep their order.
-        appends.sort_by_key(|append| append.partition);
+        self.began = Instant::now();
         let written = self.check().and_then(|()| self.write(&mut appends));
         match written {
             Ok(bases) => {
@@ -165,42 +189,54 @@ impl Writer {
         Ok(bases)
     }
 
-    /// Takes the appends' records as frames, each with its partition.
+    /// Takes the appends' records as frames, each with its partition, and the offset of each append's first record.
     fn frames(&mut self, appends: &mut [Append]) -> (Vec<i64>, Vec<(usize, Sealed)>) {
-        let mut bases = Vec::with_capacity(appends.len());
-        let mut frames = Vec::new();
-        for group in appends.chunk_by_mut(|one, other| one.partition == other.partition) {
-            let partition = group[0].partition;
-            let mut next = self.ends[partition];
-            for append in group {
-                bases.push(next);
-                match std::mem::replace(&mut append.content, Content::Sealed(Vec::new())) {
-                    Content::Records(records) => {
-                        next += records.len() as i64;
-                        for record in records {
-                            self.builder.push(&record);
-                            if self.builder.len() >= FRAME_BYTES {
-                                frames.push((partition, self.builder.seal()));
-                            }
-                        }
-                    }
-                    Content::Sealed(sealed) => {
-                        self.flush(partition, &mut frames);
-                        next += sealed
-                            .iter()
-                            .map(|sealed| i64::from(sealed.records()))
-                            .sum::<i64>();
-                        frames.extend(sealed.into_iter().map(|sealed| (partition, sealed)));
-                    }
-                }
+        let mut bases = vec![None; appends.len()];
+        let mut parts: Vec<_> = appends
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(append, Append { parts, .. })| parts.drain(..).map(move |part| (append, part)))
+            .collect();
+        // Stable, so that the appends to a partition keep their order.
+        parts.sort_by_key(|(_, part)| part.partition);
+        let mut frames = Vec::with_capacity(parts.len());
+        let mut next = self.ends.clone();
+        let mut open = None;
+        for (append, Part { partition, content }) in parts {
+            if open.is_some_and(|open| open != partition) {
+                self.flush(open, &mut frames);
             }
-            self.flush(partition, &mut frames);
+            open = Some(partition);
+            bases[append].get_or_insert(next[partition]);
+            next[partition] += self.take(content, partition, &mut frames);
         }
-        (bases, frames)
+        self.flush(open, &mut frames);
+        (bases.into_iter().map(Option::unwrap_or_default).collect(), frames)
     }
 
-    fn flush(&mut self, partition: usize, frames: &mut Vec<(usize, Sealed)>) {
-        if self.builder.records() > 0 {
+    /// Adds records to the frames of their partition; returns how many.
+    fn take(&mut self, content: Content, partition: usize, frames: &mut Vec<(usize, Sealed)>) -> i64 {
+        match content {
+            Content::Records(records) => {
+                for record in &records {
+                    self.builder.push(record);
+                    if self.builder.len() >= FRAME_BYTES {
+                        frames.push((partition, self.builder.seal()));
+                    }
+                }
+                records.len() as i64
+            }
+            Content::Sealed(sealed) => {
+                self.flush(Some(partition), frames);
+                let records = sealed.iter().map(|sealed| i64::from(sealed.records())).sum();
+                frames.extend(sealed.into_iter().map(|sealed| (partition, sealed)));
+                records
+            }
+        }
+    }
+
+    fn flush(&mut self, partition: Option<usize>, frames: &mut Vec<(usize, Sealed)>) {
+        if let Some(partition) = partition.filter(|_| self.builder.records() > 0) {
             frames.push((partition, self.builder.seal()));
         }
     }
