@@ -1,5 +1,6 @@
 //! The event log: Kafka where the config names one, else the embedded one; and the spool before Kafka.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::stages::Stages;
-use crate::broker::EventLog;
 use crate::broker::embedded::EmbeddedLog;
 use crate::broker::intake::{self, Intake};
 use crate::broker::kafka::{self, KafkaLog, PreflightError};
 use crate::broker::spool::Spool;
+use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{Config, Role};
 use crate::data_dir::DataDir;
@@ -52,7 +53,8 @@ impl Log {
     pub(super) async fn open(config: &Config, data_dir: &DataDir, clock: &Clock) -> anyhow::Result<Self> {
         if !config.kafka.is_used() {
             let folder = data_dir.private_folder("event-log")?;
-            let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())?;
+            let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())
+                .map_err(|error| cannot_open(&folder, &error))?;
             return Ok(Self {
                 known: watch::Sender::new(Some(log.clone())),
                 kept: Kept::Embedded(log),
@@ -129,6 +131,15 @@ impl Log {
             }
         });
     }
+}
+
+fn cannot_open(folder: &Path, error: &LogError) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{error}\n\n\
+         hint: nothing was changed. A copy of {folder} from a backup may replace it; moved away, momsflow begins a new \
+         log, and events that were in the old one and not yet in the event store are only there",
+        folder = folder.display()
+    )
 }
 
 impl Reached {

@@ -78,6 +78,7 @@ impl Launch {
 
     /// Starts the server and waits until it serves.
     pub async fn start(&self) -> Result<Server, EmbeddedError> {
+        strays::remove_empty_lock_files(&self.layout.cluster(), self.socket_folder.as_deref())?;
         let log = self.layout.log();
         let begin = log_file::length(&log);
         let output = OpenOptions::new()

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -113,6 +113,25 @@ fn remove_misleading_pid_file(cluster: &Path) -> Result<(), EmbeddedError> {
                 return Err(error).during(|| format!("removing {}", path.display()));
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes lock files with nothing in them: of a server that was killed between making and filling one. PostgreSQL
+/// takes such a file for that of a server which is just starting, and refuses. Called when nothing lives on the
+/// folder any more.
+pub fn remove_empty_lock_files(cluster: &Path, socket_folder: Option<&Path>) -> Result<(), EmbeddedError> {
+    let mut locks = vec![cluster.join("postmaster.pid")];
+    if let Some(folder) = socket_folder {
+        let entries = fs::read_dir(folder).during(|| format!("reading {}", folder.display()))?;
+        let is_lock = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "lock");
+        locks.extend(entries.flatten().map(|entry| entry.path()).filter(is_lock));
+    }
+    for path in locks {
+        if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+            warn!(path = %path.display(), "removing a lock file that a killed PostgreSQL left empty");
+            fs::remove_file(&path).during(|| format!("removing {}", path.display()))?;
         }
     }
     Ok(())

@@ -264,6 +264,26 @@ async fn a_stale_pid_file_does_not_keep_the_server_from_starting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lock_files_that_a_killed_start_left_empty_do_not_keep_the_server_from_starting() {
+    let data = DataDir::new();
+    let postgres = data.start().await;
+    let socket_lock = fs::read_dir(data.postgres("socket"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "lock"))
+        .expect("the server has a socket in the data dir");
+    postgres.stop().await.unwrap();
+    let owner = data.postgres("cluster").metadata().unwrap();
+    for path in [&socket_lock, &data.postgres("cluster/postmaster.pid")] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        data.start().await.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn data_of_another_major_version_is_refused_and_left_alone() {
     let data = DataDir::new();
     fs::create_dir_all(data.postgres("cluster")).unwrap();
