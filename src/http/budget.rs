@@ -77,10 +77,16 @@ impl Budget {
 
     /// What connections leave for requests.
     fn room(&self) -> usize {
-        let connections = self
-            .connections
-            .load(Ordering::Relaxed)
-            .saturating_mul(CONNECTION);
+        self.room_beside(self.connections.load(Ordering::Relaxed))
+    }
+
+    /// The room that a request has alone, beside its own connection.
+    fn most(&self) -> usize {
+        self.room_beside(self.connections.load(Ordering::Relaxed).min(1))
+    }
+
+    fn room_beside(&self, connections: usize) -> usize {
+        let connections = connections.saturating_mul(CONNECTION);
         self.limit.saturating_sub(connections).max(self.limit / 4)
     }
 
@@ -200,7 +206,7 @@ impl Reservation {
     /// [`Overloaded`] where there is no room; what was taken before stays.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Overloaded> {
         self.budget.take(bytes).map_err(|refused| Overloaded {
-            hopeless: self.bytes.saturating_add(bytes) > self.budget.limit,
+            hopeless: self.bytes.saturating_add(bytes) > self.budget.most(),
             ..refused
         })?;
         self.bytes += bytes;

@@ -195,6 +195,8 @@ pub(super) async fn send(
         if over.load(Ordering::Relaxed) {
             return acknowledged;
         }
+        // The spool takes what comes, so that nothing else bounds what has to be stored afterwards.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     acknowledged
 }

@@ -18,7 +18,7 @@ async fn spool(serve: &Serve) -> Value {
     serve.status().await["spool"].clone()
 }
 
-async fn is_drained(serve: &Serve) {
+pub(super) async fn is_drained(serve: &Serve) {
     until("the spool is empty", async || spool(serve).await["records"] == 0).await;
 }
 
