@@ -36,8 +36,6 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// No more than what an empty log takes.
 const EMPTY_BYTES: u64 = 256;
-/// How long records stay after they were replayed; an eighth of it is the grain in which they go.
-const KEEP: Duration = Duration::from_secs(4);
 /// How often what the spool holds is written into the metrics.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -89,7 +87,8 @@ impl Spool {
     ) -> Result<Arc<Self>, LogError> {
         let settings = config::EventLog {
             partitions: 1,
-            retention: KEEP,
+            // What was replayed goes at once.
+            retention: Duration::ZERO,
             retention_size: config.max_size,
             min_free_disk: config.min_free_disk,
         };

@@ -8,6 +8,7 @@ pub mod client;
 pub mod message;
 mod replay;
 pub mod server;
+mod status;
 mod tail;
 
 use std::path::{Path, PathBuf};

@@ -2,30 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use futures_util::Stream;
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::message::{
-    ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
-};
+use super::message::{ImportQuery, ImportTerms, Problem, ReplayReply, ReplayRequest, TailQuery};
 use super::{replay, tail};
 use crate::broker::intake::{self, Intake};
-use crate::broker::spool::SpoolStatus;
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{DEFAULT_SOURCE, Routes, Source};
 use crate::lifecycle::Health;
-use crate::roles::capture::PartitionStatus;
 use crate::roles::ingest::SubmitError;
 use crate::roles::{capture, ingest};
 use crate::store::databases::Databases;
@@ -35,9 +29,6 @@ use crate::store::dead_letters;
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 /// Dead letters that are read and sent again at a time; each may have 1 MiB.
 const REPLAY_BATCH: i64 = 25;
-
-/// How long status waits for the log.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the running process lets its subcommands see and do.
 pub struct Control {
@@ -186,7 +177,7 @@ impl Control {
     }
 
     /// The log, once it has been reached.
-    fn log(&self) -> Option<Arc<dyn EventLog>> {
+    pub(super) fn log(&self) -> Option<Arc<dyn EventLog>> {
         self.log.borrow().clone()
     }
 
@@ -196,73 +187,6 @@ impl Control {
     ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + use<>, String> {
         let log = self.log().ok_or("the event log has not been reached yet")?;
         tail::lines(log, query).await
-    }
-
-    /// Also while the log does not answer: that is when people ask.
-    async fn log_status(&self) -> LogStatus {
-        let Some(log) = self.log() else {
-            return LogStatus {
-                kind: "not reached yet".to_owned(),
-                log_id: None,
-                partitions: Vec::new(),
-                hot_keys: Vec::new(),
-            };
-        };
-        let captures = self.capture.snapshot();
-        let partitions = (0..log.partitions()).map(async |partition| {
-            let offsets = tokio::time::timeout(LOG_PATIENCE, log.offsets(partition)).await;
-            let range = offsets.ok().and_then(Result::ok);
-            LogPartition {
-                partition,
-                earliest: range.map(|range| range.earliest),
-                end: range.map(|range| range.end),
-                capture: captures.get(&partition).map(|capture| PartitionStatus {
-                    // The worker's own count stands still while it is stuck.
-                    lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
-                    ..capture.clone()
-                }),
-            }
-        });
-        LogStatus {
-            kind: log.kind().to_owned(),
-            log_id: Some(log.log_id()),
-            partitions: join_all(partitions).await,
-            hot_keys: log.hot_keys(),
-        }
-    }
-
-    /// What the log knows by now says more than the first append that it did not take in time.
-    fn with_reason(&self, spool: SpoolStatus) -> SpoolStatus {
-        let known = self.log().and_then(|log| log.health().err());
-        SpoolStatus {
-            reason: spool.reason.map(|first| known.unwrap_or(first)),
-            ..spool
-        }
-    }
-
-    async fn status(&self) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            started_at: self.started_at,
-            now: self.clock.now(),
-            roles: self.roles.clone(),
-            http: self.http,
-            admin: self.admin.get().copied(),
-            faults: self.health.faults(),
-            log: self.log_status().await,
-            spool: match self.intake.spool() {
-                Some(spool) => Some(self.with_reason(spool.status().await)),
-                None => None,
-            },
-            capture_hosts: self.capture.hosts(),
-            event_store: match &*self.databases.borrow() {
-                Some(databases) => databases.describe(),
-                // Nobody will tell: no role of this process needs one.
-                None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
-                None => "embedded PostgreSQL, starting".to_owned(),
-            },
-        }
     }
 
     /// Sends a selection again. What was appended is marked afterwards: a kill in between sends it once more,

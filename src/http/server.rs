@@ -64,10 +64,7 @@ impl Server {
                 .fold(app, |app, routes| app.configure(|config| routes(config)))
                 .default_service(web::to(probe::not_found))
         };
-        let workers = match config.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        };
+        let workers = workers(config);
         let stop = CancellationToken::new();
         let addr = bound.addr();
         let listener = bound.listen()?;
@@ -124,5 +121,12 @@ impl Server {
             outcome = self.server => outcome,
             () = watch => Ok(()),
         }
+    }
+}
+
+fn workers(config: &config::Http) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
     }
 }

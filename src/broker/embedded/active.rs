@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::frame::{HEAD, Place, Sealed};
+use super::builder::Sealed;
+use super::frame::{HEAD, Place};
 use super::recovery::Recovered;
 use super::retention::Policy;
 use super::segment::{Segment, SegmentHead};
@@ -71,9 +72,9 @@ impl Active {
     }
 
     /// Says whether it is large or old enough for another one to follow.
-    pub(super) fn is_due(&self, policy: &Policy, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, policy: &Policy, is_released: bool, now: Timestamp) -> bool {
         self.oldest
-            .is_some_and(|oldest| policy.closes(self.segment.durable(), oldest, now))
+            .is_some_and(|oldest| policy.closes(self.segment.durable(), oldest, is_released, now))
     }
 
     /// Gives frames their places, each behind the end of its partition, which it moves.

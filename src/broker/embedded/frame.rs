@@ -9,8 +9,6 @@
 
 use bytes::Bytes;
 
-use crate::broker::Record;
-
 /// How a frame begins. No byte of it occurs in UTF-8, so that no text of an event looks like a frame.
 pub(super) const MAGIC: [u8; 4] = [0xff, 0xf5, 0xfa, 0xfe];
 /// Version of the frames that this binary writes, and the only one that it reads.
@@ -19,18 +17,12 @@ const VERSION: u8 = 1;
 const COVERED: usize = 8;
 /// Bytes of a frame before its body.
 pub(super) const HEAD: usize = 48;
-/// Bytes at which a frame is full. Readers decode whole frames, and hold their memory while they hold a record.
-pub(super) const FRAME_BYTES: usize = 256 << 10;
-/// Bodies below this stay as they are: compressing them saves little and costs a call.
-const COMPRESS_FROM: usize = 512;
-/// The most bytes that a length takes; those of shorter ones are fewer.
-const MAX_LENGTH: usize = 4;
 /// No frame that this binary writes has a longer body; a longer one is corrupt, and must not be allocated.
 const MAX_BODY: usize = 32 << 20;
 
 /// How a body is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Codec {
+pub(super) enum Codec {
     Plain = 0,
     Lz4 = 1,
 }
@@ -46,72 +38,6 @@ pub(super) enum FrameError {
     Malformed(&'static str),
 }
 
-/// Collects records until they become a frame.
-#[derive(Debug, Default)]
-pub(super) struct Builder {
-    body: Vec<u8>,
-    records: u32,
-}
-
-impl Builder {
-    /// A builder with room for a body of so many bytes.
-    fn with_capacity(bytes: usize) -> Self {
-        Self {
-            body: Vec::with_capacity(bytes),
-            records: 0,
-        }
-    }
-
-    /// Adds a record behind the others.
-    pub(super) fn push(&mut self, record: &Record) {
-        put_length(&mut self.body, record.key.len());
-        put_length(&mut self.body, record.value.len());
-        self.body.extend_from_slice(&record.key);
-        self.body.extend_from_slice(&record.value);
-        self.records += 1;
-    }
-
-    /// The bytes that a record takes in a body, or a few more.
-    pub(super) fn bytes(record: &Record) -> usize {
-        record.key.len() + record.value.len() + 2 * MAX_LENGTH
-    }
-
-    /// The number of records so far.
-    pub(super) fn records(&self) -> u32 {
-        self.records
-    }
-
-    /// The length of the body so far, before compression.
-    pub(super) fn len(&self) -> usize {
-        self.body.len()
-    }
-
-    /// Turns the records into a body and begins anew.
-    pub(super) fn seal(&mut self) -> Sealed {
-        let length = self.body.len() as u32;
-        let records = std::mem::take(&mut self.records);
-        if self.body.len() >= COMPRESS_FROM {
-            let compressed = lz4_flex::block::compress(&self.body);
-            if compressed.len() < self.body.len() {
-                self.body.clear();
-                return Sealed::new(Codec::Lz4, compressed, length, records);
-            }
-        }
-        Sealed::new(Codec::Plain, std::mem::take(&mut self.body), length, records)
-    }
-}
-
-/// A frame but for its place in the log: what costs time can be done before the writer gives it one.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    codec: Codec,
-    body: Vec<u8>,
-    crc: u32,
-    /// Of the body before compression.
-    length: u32,
-    records: u32,
-}
-
 /// Where a frame stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -125,45 +51,21 @@ pub(super) struct Place {
     pub(super) appended_at: i64,
 }
 
-impl Sealed {
-    fn new(codec: Codec, body: Vec<u8>, length: u32, records: u32) -> Self {
-        Self {
-            codec,
-            crc: crc32fast::hash(&body),
-            body,
-            length,
-            records,
-        }
-    }
+/// A frame's head, verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) place: Place,
+    pub(super) records: u32,
+    /// Bytes behind the head.
+    pub(super) stored_length: usize,
+    pub(super) codec: Codec,
+    pub(super) body_length: usize,
+    pub(super) crc: u32,
+}
 
-    /// Packs records into bodies of about [`FRAME_BYTES`]; `bytes` is what they come to, or a little more.
-    pub(super) fn pack(records: &[Record], bytes: usize) -> Vec<Self> {
-        let mut builder = Builder::with_capacity(bytes.min(FRAME_BYTES));
-        let mut sealed = Vec::new();
-        for record in records {
-            builder.push(record);
-            if builder.len() >= FRAME_BYTES {
-                sealed.push(builder.seal());
-            }
-        }
-        if builder.records() > 0 {
-            sealed.push(builder.seal());
-        }
-        sealed
-    }
-
-    /// The number of records in it.
-    pub(super) fn records(&self) -> u32 {
-        self.records
-    }
-
-    /// What stands behind the head.
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// The head of the frame at its place.
-    pub(super) fn head(&self, place: &Place) -> [u8; HEAD] {
+impl Head {
+    /// Its bytes.
+    pub(super) fn encode(&self) -> [u8; HEAD] {
         let mut head = [0; HEAD];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
@@ -172,34 +74,20 @@ impl Sealed {
         };
         put(&MAGIC);
         put(&[0; 4]);
-        put(&place.commit.to_be_bytes());
+        put(&self.place.commit.to_be_bytes());
         put(&[VERSION, self.codec as u8]);
-        put(&(place.partition as u16).to_be_bytes());
-        put(&place.base.to_be_bytes());
-        put(&place.appended_at.to_be_bytes());
+        put(&(self.place.partition as u16).to_be_bytes());
+        put(&self.place.base.to_be_bytes());
+        put(&self.place.appended_at.to_be_bytes());
         put(&self.records.to_be_bytes());
-        put(&self.length.to_be_bytes());
-        put(&(self.body.len() as u32).to_be_bytes());
+        put(&(self.body_length as u32).to_be_bytes());
+        put(&(self.stored_length as u32).to_be_bytes());
         put(&self.crc.to_be_bytes());
         let crc = crc32fast::hash(&head[COVERED..]);
         head[4..COVERED].copy_from_slice(&crc.to_be_bytes());
         head
     }
-}
 
-/// A frame's head, verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) place: Place,
-    pub(super) records: u32,
-    /// Bytes behind the head.
-    pub(super) stored_length: usize,
-    codec: Codec,
-    body_length: usize,
-    crc: u32,
-}
-
-impl Head {
     /// Verifies and reads a head.
     pub(super) fn parse(bytes: &[u8; HEAD]) -> Result<Self, FrameError> {
         if bytes[..4] != MAGIC {
@@ -303,14 +191,6 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     array
 }
 
-fn put_length(out: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-}
-
 fn take_length(bytes: &[u8], at: &mut usize) -> Result<usize, FrameError> {
     let mut length = 0usize;
     for shift in (0..35).step_by(7) {
@@ -333,6 +213,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::broker::Record;
+    use crate::broker::embedded::builder::Builder;
 
     fn record() -> impl Strategy<Value = Record> {
         let text = || prop_oneof![vec(any::<u8>(), 0..300), Just(b"abc".repeat(200))];
@@ -355,7 +237,7 @@ mod tests {
             builder.push(record);
         }
         let sealed = builder.seal();
-        (sealed.head(place), sealed.body)
+        (sealed.head(place), sealed.body().to_vec())
     }
 
     proptest! {
@@ -409,17 +291,6 @@ mod tests {
                 let _ = head.decode(&body);
             }
         }
-    }
-
-    #[test]
-    fn a_builder_starts_anew_after_a_frame() {
-        let mut builder = Builder::default();
-        builder.push(&Record {
-            key: "a".into(),
-            value: "b".into(),
-        });
-        builder.seal();
-        assert_eq!((builder.records(), builder.len()), (0, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! Readers see a partition only up to the end that the writer published after its fsync.
 
 mod active;
+mod builder;
 mod disk;
 mod frame;
 mod index;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub(super) struct Policy {
     /// A segment of so many bytes is closed.
     pub(super) segment_bytes: u64,
-    /// How long records stay.
+    /// How long records stay; zero: until they are released.
     pub(super) retention: Duration,
     /// How many bytes stay.
     pub(super) total_bytes: u64,
@@ -28,9 +28,13 @@ pub(super) struct Closed {
 impl Policy {
     /// Says whether a segment is large or old enough to be closed, so that slow logs expire in steps as well.
     /// `oldest` is the append time of its first record, in microseconds.
-    pub(super) fn closes(&self, bytes: u64, oldest: i64, now: Timestamp) -> bool {
+    pub(super) fn closes(&self, bytes: u64, oldest: i64, is_released: bool, now: Timestamp) -> bool {
         let age = now.as_microsecond().saturating_sub(oldest);
-        bytes >= self.segment_bytes || age >= micros(self.retention) / 8
+        let is_old = match self.retention.is_zero() {
+            true => is_released,
+            false => age >= micros(self.retention) / 8,
+        };
+        bytes >= self.segment_bytes || is_old
     }
 
     /// Decides how many of the closed segments go, oldest first: the expired ones, then more until the rest fits,
@@ -45,7 +49,7 @@ impl Policy {
                 .iter()
                 .zip(released)
                 .all(|(end, released)| end <= released);
-            let is_due = segment.newest < horizon || total > self.total_bytes;
+            let is_due = segment.newest <= horizon || total > self.total_bytes;
             if !(is_released && is_due) {
                 break;
             }
@@ -80,9 +84,15 @@ mod tests {
 
     #[test]
     fn a_segment_closes_by_size_or_by_age() {
-        assert!(!POLICY.closes(99, 1000, at(1099)));
-        assert!(POLICY.closes(100, 1000, at(1000)));
-        assert!(POLICY.closes(1, 1000, at(1100)));
+        assert!(!POLICY.closes(99, 1000, true, at(1099)));
+        assert!(POLICY.closes(100, 1000, false, at(1000)));
+        assert!(POLICY.closes(1, 1000, false, at(1100)));
+        let nothing_kept = Policy {
+            retention: Duration::ZERO,
+            ..POLICY
+        };
+        assert!(!nothing_kept.closes(1, 1000, false, at(9000)));
+        assert!(nothing_kept.closes(1, 1000, true, at(1000)));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) partitions: Vec<Partition>,
     segments: RwLock<VecDeque<Arc<Segment>>>,
+    /// What the segments take on the disk.
+    pub(super) bytes: AtomicU64,
     /// Why the log has taken no appends since something failed.
     pub(super) refusal: Mutex<Option<String>>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             partitions: partitions
                 .map(|(earliest, end)| Partition::new(earliest, *end))
                 .collect(),
+            bytes: AtomicU64::new(segments.iter().map(|segment| segment.durable()).sum()),
             segments: RwLock::new(segments),
             refusal: Mutex::new(None),
         }

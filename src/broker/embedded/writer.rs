@@ -3,13 +3,14 @@
 mod upkeep;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::active::Active;
-use super::frame::{Builder, FRAME_BYTES, Sealed};
+use super::builder::{Builder, FRAME_BYTES, Sealed};
 use super::retention::Policy;
 use super::shared::{Shared, lock};
 use crate::broker::{LogError, Record};
@@ -170,7 +171,7 @@ impl Writer {
             return Err(reason.clone());
         }
         self.shared.room(0)?;
-        if self.active.is_due(&self.policy, self.shared.clock.now()) {
+        if self.active.is_due(&self.policy, false, self.shared.clock.now()) {
             self.roll()?;
         }
         Ok(())
@@ -182,9 +183,12 @@ impl Writer {
         let (bases, frames) = self.frames(appends);
         let mut ends = self.ends.clone();
         let frames = self.active.place(frames, &mut ends, now);
+        let before = self.active.segment.durable();
         self.active
             .write(&frames, &ends, now)
             .map_err(|error| self.fail(&error.to_string()))?;
+        let written = self.active.segment.durable() - before;
+        self.shared.bytes.fetch_add(written, Ordering::AcqRel);
         self.ends = ends;
         Ok(bases)
     }

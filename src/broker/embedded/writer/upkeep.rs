@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tracing::{error, info, warn};
 
-use super::{MEND_EVERY, Writer};
+use super::{Active, MEND_EVERY, Writer};
 use crate::broker::LogError;
 use crate::broker::embedded::retention::Closed;
 use crate::broker::embedded::segment::{Segment, sync_folder};
@@ -20,9 +20,17 @@ impl Writer {
     /// Begins another segment, because the last one is full, old or in doubt.
     pub(super) fn roll(&mut self) -> Result<(), String> {
         let next = self.active.following(&self.shared.folder, self.ends.clone());
-        self.active = next.map_err(|error| self.fail(&error.to_string()))?;
-        self.shared.segments_mut().push_back(self.active.segment.clone());
+        let next = next.map_err(|error| self.fail(&error.to_string()))?;
+        self.go_on_in(next);
         Ok(())
+    }
+
+    fn go_on_in(&mut self, next: Active) {
+        self.shared
+            .bytes
+            .fetch_add(next.segment.durable(), Ordering::AcqRel);
+        self.shared.segments_mut().push_back(next.segment.clone());
+        self.active = next;
     }
 
     /// Deletes the segments that are expired and released.
@@ -30,17 +38,33 @@ impl Writer {
         if let Some((reason, _)) = &self.broken {
             return Err(LogError::Unavailable(reason.clone()));
         }
-        if self.active.is_due(&self.policy, self.shared.clock.now()) {
+        let released = self.released();
+        let is_released = self
+            .ends
+            .iter()
+            .zip(&released)
+            .all(|(end, released)| end <= released);
+        if self
+            .active
+            .is_due(&self.policy, is_released, self.shared.clock.now())
+        {
             self.roll().map_err(LogError::Unavailable)?;
         }
-        let expired = self.expired();
+        let expired = self.expired(&released);
         self.delete(expired).map_err(|error| {
             let folder = self.shared.folder.display();
             LogError::Unavailable(format!("{folder}: {error}"))
         })
     }
 
-    fn expired(&self) -> usize {
+    fn released(&self) -> Vec<i64> {
+        let partitions = self.shared.partitions.iter();
+        partitions
+            .map(|partition| partition.released.load(Ordering::Acquire))
+            .collect()
+    }
+
+    fn expired(&self, released: &[i64]) -> usize {
         let segments = self.shared.segments();
         let closed: Vec<_> = segments
             .iter()
@@ -51,13 +75,9 @@ impl Writer {
                 bytes: segment.durable(),
             })
             .collect();
-        let partitions = self.shared.partitions.iter();
-        let released: Vec<_> = partitions
-            .map(|partition| partition.released.load(Ordering::Acquire))
-            .collect();
         let growing = self.active.segment.durable();
         self.policy
-            .expired(&closed, growing, &released, self.shared.clock.now())
+            .expired(&closed, growing, released, self.shared.clock.now())
     }
 
     /// Deletes the oldest `count` segments. Readers are told first; a segment whose file resists stays listed.
@@ -75,6 +95,7 @@ impl Writer {
             }
             self.remove(&oldest)?;
             self.shared.segments_mut().pop_front();
+            self.shared.bytes.fetch_sub(oldest.durable(), Ordering::AcqRel);
         }
         Ok(())
     }
@@ -119,8 +140,7 @@ impl Writer {
         match mended {
             Ok(active) => {
                 info!("the event log can write again");
-                self.active = active;
-                self.shared.segments_mut().push_back(self.active.segment.clone());
+                self.go_on_in(active);
                 self.broken = None;
                 *lock(&self.shared.refusal) = None;
             }

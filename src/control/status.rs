@@ -1,0 +1,83 @@
+//! What the running serve says of itself.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::message::{LogPartition, LogStatus, Status};
+use super::server::Control;
+use crate::broker::spool::SpoolStatus;
+use crate::roles::capture::PartitionStatus;
+
+/// How long status waits for the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Control {
+    /// Also while the log does not answer: that is when people ask.
+    async fn log_status(&self) -> LogStatus {
+        let Some(log) = self.log() else {
+            return LogStatus {
+                kind: "not reached yet".to_owned(),
+                log_id: None,
+                partitions: Vec::new(),
+                hot_keys: Vec::new(),
+            };
+        };
+        let captures = self.capture.snapshot();
+        let partitions = (0..log.partitions()).map(async |partition| {
+            let offsets = tokio::time::timeout(LOG_PATIENCE, log.offsets(partition)).await;
+            let range = offsets.ok().and_then(Result::ok);
+            LogPartition {
+                partition,
+                earliest: range.map(|range| range.earliest),
+                end: range.map(|range| range.end),
+                capture: captures.get(&partition).map(|capture| PartitionStatus {
+                    // The worker's own count stands still while it is stuck.
+                    lag: range.map_or(capture.lag, |range| (range.end - capture.next_offset).max(0)),
+                    ..capture.clone()
+                }),
+            }
+        });
+        LogStatus {
+            kind: log.kind().to_owned(),
+            log_id: Some(log.log_id()),
+            partitions: join_all(partitions).await,
+            hot_keys: log.hot_keys(),
+        }
+    }
+
+    /// What the log knows by now says more than the first append that it did not take in time.
+    fn with_reason(&self, spool: SpoolStatus) -> SpoolStatus {
+        let known = self.log().and_then(|log| log.health().err());
+        SpoolStatus {
+            reason: spool.reason.map(|first| known.unwrap_or(first)),
+            ..spool
+        }
+    }
+
+    /// What runs, and how it is.
+    pub(super) async fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            now: self.clock.now(),
+            roles: self.roles.clone(),
+            http: self.http,
+            admin: self.admin.get().copied(),
+            faults: self.health.faults(),
+            log: self.log_status().await,
+            spool: match self.intake.spool() {
+                Some(spool) => Some(self.with_reason(spool.status().await)),
+                None => None,
+            },
+            capture_hosts: self.capture.hosts(),
+            event_store: match &*self.databases.borrow() {
+                Some(databases) => databases.describe(),
+                // Nobody will tell: no role of this process needs one.
+                None if self.databases.has_changed().is_err() => "none in this process".to_owned(),
+                None => "embedded PostgreSQL, starting".to_owned(),
+            },
+        }
+    }
+}
