@@ -55,8 +55,10 @@ impl Builder {
         let length = self.body.len() as u32;
         let records = std::mem::take(&mut self.records);
         if self.body.len() >= COMPRESS_FROM {
-            let compressed = lz4_flex::block::compress(&self.body);
+            let mut compressed = lz4_flex::block::compress(&self.body);
             if compressed.len() < self.body.len() {
+                // It has room for a body that does not compress, and may wait a while.
+                compressed.shrink_to_fit();
                 self.body.clear();
                 return Sealed::new(Codec::Lz4, compressed, length, records);
             }
