@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::migrate::{Database, lock};
 use super::pool::with_timeouts;
+use super::sqlstate::describe;
 
 /// Tables and views of the event store for readers. Parents only: a month's partition is read through `events`,
 /// and so stays hidden in the lists of dashboards. Not `leases` and `event_id_claims`, which mean nothing to people.
@@ -57,7 +58,7 @@ pub async fn grant_reader(
     let _ = driver.await;
     match outcome {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            Ok(skipped(database, role, &error.to_string()))
+            Ok(skipped(database, role, &describe(&error)))
         }
         outcome => outcome,
     }
@@ -68,13 +69,12 @@ async fn grant(
     database: Database,
     role: &str,
 ) -> Result<ReaderGrant, tokio_postgres::Error> {
-    let exists = client
-        .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role])
-        .await?
-        .is_some();
-    if !exists {
+    let found = client
+        .query_opt(include_str!("sql/reader_limits.sql"), &[&role])
+        .await?;
+    let Some(is_limited) = found.map(|row| row.get::<_, bool>(0)) else {
         return Ok(skipped(database, role, "the role does not exist"));
-    }
+    };
     let name: String = client.query_one("SELECT current_database()", &[]).await?.get(0);
     let (role, name) = (quote(role), quote(&name));
     let mut statements =
@@ -84,12 +84,15 @@ async fn grant(
         statements.push_str(&format!(" GRANT SELECT, REFERENCES ON {relation} TO {role};"));
     }
     client.batch_execute(&statements).await?;
-    client
-        .batch_execute(&format!(
-            "ALTER ROLE {role} SET default_transaction_read_only = on; \
-             ALTER ROLE {role} SET statement_timeout = '30s'"
-        ))
-        .await?;
+    // On a server of the user's own only an administrator may set these, and may have done so.
+    if !is_limited {
+        client
+            .batch_execute(&format!(
+                "ALTER ROLE {role} SET default_transaction_read_only = on; \
+                 ALTER ROLE {role} SET statement_timeout = '30s'"
+            ))
+            .await?;
+    }
     Ok(ReaderGrant::Granted)
 }
 

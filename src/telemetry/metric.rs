@@ -38,7 +38,8 @@ pub const SPOOL_RECORDS: &str = "momsflow_spool_records";
 pub const SPOOL_BYTES: &str = "momsflow_spool_bytes";
 /// Age of the oldest record in the spool that the event log does not have yet, in seconds.
 pub const SPOOL_OLDEST_SECONDS: &str = "momsflow_spool_oldest_seconds";
-/// Log records by what became of them; labels `partition`, `outcome` (stored, duplicate, dead_letter, foreign).
+/// Log records by what became of them; labels `partition`, `outcome` (stored, duplicate, dead_letter, foreign; gap:
+/// offsets that the log no longer had).
 pub const CAPTURE_RECORDS_TOTAL: &str = "momsflow_capture_records_total";
 /// Duplicates whose content differs from what is stored; label `partition`.
 pub const CAPTURE_CONFLICTS_TOTAL: &str = "momsflow_capture_conflicts_total";

@@ -4,6 +4,7 @@
 mod capture;
 mod cdnow;
 mod cli;
+mod deploy;
 mod embedded_postgres;
 mod event_log;
 mod http_answers;

@@ -37,15 +37,18 @@ impl Bounds {
 
 /// Sorts the records of one fetch; `from` is the position before them.
 ///
+/// The batch ends before a record of a newer version, which has to wait for an upgrade.
+///
 /// # Errors
-/// Only [`WireError::NewerVersion`]: the batch has to wait for an upgrade.
+/// Only [`WireError::NewerVersion`], where such a record is the first one.
 pub(super) fn sort<'a>(
     records: &'a [StoredRecord],
     from: i64,
     bounds: Bounds,
 ) -> Result<Batch<'a>, WireError> {
     let mut sorter = Sorter::default();
-    for record in records {
+    let mut readable = records;
+    for (index, record) in records.iter().enumerate() {
         match wire::decode(&record.value) {
             Ok(WireRecord::Event(event)) => match check(&event, bounds) {
                 Ok(()) => sorter.keep(*event, record.offset),
@@ -62,14 +65,18 @@ pub(super) fn sort<'a>(
                 let fault = Refusal::new("foreign_record", "", &reason);
                 sorter.batch.dead_letters.push(refused(record, None, fault));
             }
-            Err(newer @ WireError::NewerVersion(_)) => return Err(newer),
+            Err(newer @ WireError::NewerVersion(_)) if index == 0 => return Err(newer),
+            Err(WireError::NewerVersion(_)) => {
+                readable = &records[..index];
+                break;
+            }
         }
     }
     let mut batch = sorter.batch;
     batch.from = from;
-    batch.to = records.last().map_or(from, |record| record.offset + 1);
-    batch.gaps = gaps(records, from);
-    batch.fingerprint = records.last().map(|record| fingerprint(&record.value));
+    batch.to = readable.last().map_or(from, |record| record.offset + 1);
+    batch.gaps = gaps(readable, from);
+    batch.fingerprint = readable.last().map(|record| fingerprint(&record.value));
     Ok(batch)
 }
 
@@ -253,4 +260,31 @@ fn from_hex(text: &[u8]) -> Vec<u8> {
     text.chunks_exact(2)
         .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn record(offset: i64, value: &'static str) -> StoredRecord {
+        StoredRecord {
+            offset,
+            key: "u-1".into(),
+            value: value.into(),
+            appended_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_newer_record_does_not_wait_with_it() {
+        const NEWER: &str = r#"{"v":2,"event_id":"0198c7a2-5c5e-7cc0-9a2e-0123456789ab"}"#;
+        let records = [record(5, "foreign"), record(6, NEWER), record(7, "foreign")];
+        let bounds = Bounds::new(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let batch = sort(&records, 5, bounds).unwrap();
+        assert_eq!((batch.from, batch.to, batch.foreign), (5, 6, 1));
+        assert_eq!(batch.fingerprint, Some(fingerprint(b"foreign")));
+        let refused = sort(&records[1..], 6, bounds).err();
+        assert_eq!(refused, Some(WireError::NewerVersion(2)));
+    }
 }

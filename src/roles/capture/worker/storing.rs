@@ -168,6 +168,8 @@ impl Worker {
             ..Batch::default()
         };
         self.write_books(owned, &batch).await?;
+        counter!(metric::CAPTURE_RECORDS_TOTAL, "partition" => self.partition.to_string(), "outcome" => "gap")
+            .increment((earliest - owned.next_offset).unsigned_abs());
         owned.next_offset = earliest;
         Ok(())
     }
