@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use momsflow::broker::EventLog;
 
-use super::broker::{console_produce, shared, tool, topic_on, topics};
+use super::broker::{shared, topic_on};
+use super::console::{console_produce, tool, topics};
 use super::raw_producer::{batch, produce, record as raw_record};
 use super::{MAX_EVENT, open, record};
 use crate::log_contract::fetch_all;
