@@ -138,7 +138,11 @@ async fn steady(platform: &Platform) -> f64 {
     for _ in 0..10 {
         let (logged, spooled) = platform.rates(Duration::from_secs(2)).await;
         if logged > 0.0 && spooled == 0.0 {
-            return logged.max(platform.rates(Duration::from_secs(2)).await.0);
+            let mut most = logged;
+            for _ in 0..3 {
+                most = most.max(platform.rates(Duration::from_secs(2)).await.0);
+            }
+            return most;
         }
     }
     panic!("events do not go to Kafka, though all brokers are up");
@@ -202,7 +206,7 @@ async fn spooled(what: &str, platform: &Platform, report: &mut Report) {
     }
 }
 
-/// Waits until the log takes about as much as before.
+/// Waits for a second in which the log takes about as much as before, and notes when that second began.
 async fn back(what: &str, platform: &Platform, before: f64, report: &mut Report) {
     let begun = Instant::now();
     loop {
@@ -212,7 +216,7 @@ async fn back(what: &str, platform: &Platform, before: f64, report: &mut Report)
         if rate >= BACK * before {
             return report.line(
                 &format!("{what}: {BACK} of the rate after"),
-                format!("{took:.1?}"),
+                format!("{:.1} s", took.as_secs_f64()),
             );
         }
         if took > BACK_WITHIN {
