@@ -17,7 +17,8 @@ help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking),"
-	@echo "             ONLY (parts of bench: capture ingest visible memory start)"
+	@echo "             ONLY (parts of bench: capture ingest visible memory start;"
+	@echo "             tests of soak: soak::over_kafka kafka::cluster kafka::namespaces …)"
 
 run: setup-run build ## Installs what is missing, builds, and serves on this machine
 	@data_dir="$$(scripts/data-dir.sh '$(DATA_DIR)')" && \
@@ -47,9 +48,10 @@ interop: setup-run ## Tries unmodified Segment SDKs and prints what was sent and
 bench: setup-run ## Measures this build against its peers; a quiet machine and some ten minutes
 	cargo bench --locked --bench pipeline $(if $(ONLY),-- $(ONLY))
 
-soak: setup-test build ## Kills, freezes, fills and floods a release build: SOAK_SECONDS (600), SOAK_SEED repeats a run
+soak: setup-test build ## Kills, freezes, cuts, fills, floods a release build: SOAK_SECONDS (600), SOAK_SEED repeats a run
 	SOAK_SECONDS="$${SOAK_SECONDS:-600}" MOMSFLOW_TEST_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" \
-		cargo test --locked --test it soak:: -- --nocapture --test-threads=1
+		cargo test --locked --test it -- $(or $(ONLY),soak:: kafka::cluster kafka::namespaces) \
+		--nocapture --test-threads=1
 
 setup-run:
 	@YES='$(YES)' scripts/setup.sh run

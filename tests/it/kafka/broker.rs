@@ -1,9 +1,8 @@
-//! A real Kafka: one broker in KRaft mode, and its own console tools.
+//! A real Kafka: brokers in KRaft mode, and their own console tools.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,9 +13,11 @@ use momsflow::config;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::console::{java_at, libraries};
+use crate::place::Place;
 use crate::serve::{free_address, watch};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Names a broker that runs already, as `host:port`.
 const GIVEN: &str = "MOMSFLOW_TEST_KAFKA";
 
@@ -55,13 +56,35 @@ pub fn topic_on(broker: &str) -> config::Kafka {
     }
 }
 
-/// What a broker has beside its plain listener.
+/// What a broker has beside its plain listener, and where it is.
 #[derive(Default)]
 pub struct Extra {
+    pub place: Place,
+    /// Among several; alone where left out.
+    pub seat: Option<Seat>,
     pub listeners: Vec<Listener>,
     pub settings: String,
     /// Arguments of the tool that formats the broker's folder.
     pub format: Vec<String>,
+}
+
+/// A broker's place in a cluster whose brokers are its controllers too.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    pub cluster_id: String,
+    /// The node with the number n is the n-th, from 1.
+    pub controllers: Vec<SocketAddr>,
+    pub node: usize,
+}
+
+impl Seat {
+    fn alone() -> Self {
+        Self {
+            cluster_id: cluster_id(),
+            controllers: vec![free_address()],
+            node: 1,
+        }
+    }
 }
 
 pub struct Listener {
@@ -75,6 +98,7 @@ pub struct Listener {
 /// A broker of a test's own, to be killed and frozen.
 pub struct Broker {
     folder: TempDir,
+    place: Place,
     address: SocketAddr,
     process: Option<Child>,
     watchdog: Child,
@@ -88,18 +112,25 @@ impl Broker {
 
     /// As [`Broker::start`], with more than a plain listener; what it needs may be put into the folder.
     pub fn start_with(extra: impl FnOnce(&Path) -> Extra) -> Option<Self> {
+        let mut broker = Self::make(extra)?;
+        broker.start_again();
+        Some(broker)
+    }
+
+    /// Makes one that does not run yet.
+    pub fn make(extra: impl FnOnce(&Path) -> Extra) -> Option<Self> {
         libraries()?;
         let folder = tempfile::tempdir().unwrap();
         let extra = extra(folder.path());
         let watchdog = watch(folder.path());
-        let mut broker = Self {
+        let broker = Self {
             folder,
-            address: free_address(),
+            address: extra.place.free_address(),
+            place: extra.place.clone(),
             process: None,
             watchdog,
         };
         broker.configure(&extra);
-        broker.start_again();
         Some(broker)
     }
 
@@ -109,14 +140,19 @@ impl Broker {
 
     fn configure(&self, extra: &Extra) {
         let folder = self.folder.path().display();
-        let (broker, controller) = (self.address, free_address());
+        let broker = self.address;
+        let seat = extra.seat.clone().unwrap_or_else(Seat::alone);
+        let (node, controller) = (seat.node, seat.controllers[seat.node - 1]);
+        let voters = (1..).zip(&seat.controllers);
+        let voters: Vec<_> = voters.map(|(node, at)| format!("{node}@{at}")).collect();
+        let voters = voters.join(",");
         let each =
             |text: &dyn Fn(&Listener) -> String| -> String { extra.listeners.iter().map(text).collect() };
         let open = each(&|listener| format!(",{}://{}", listener.name, listener.address));
         let advertised = each(&|listener| format!(",{}://{}", listener.name, listener.advertised));
         let protocols = each(&|listener| format!(",{}:{}", listener.name, listener.protocol));
         let text = format!(
-            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+            "process.roles=broker,controller\nnode.id={node}\ncontroller.quorum.voters={voters}\n\
              listeners=PLAINTEXT://{broker}{open},CONTROLLER://{controller}\n\
              advertised.listeners=PLAINTEXT://{broker}{advertised}\n\
              inter.broker.listener.name=PLAINTEXT\n\
@@ -133,14 +169,9 @@ impl Broker {
         );
         let text = text + &extra.settings;
         fs::write(self.folder.path().join("server.properties"), text).unwrap();
-        // Kafka's ids are base64, and its tool takes none that looks like a flag.
-        let id = format!(
-            "m{}",
-            &base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4())[1..]
-        );
         let formatted = self
             .java("kafka.tools.StorageTool")
-            .args(["format", "-t", &id, "-c", "server.properties"])
+            .args(["format", "-t", &seat.cluster_id, "-c", "server.properties"])
             .args(&extra.format)
             .output()
             .unwrap();
@@ -149,6 +180,12 @@ impl Broker {
 
     /// Starts it after [`Broker::kill`], on the same port and data, and waits until it answers.
     pub fn start_again(&mut self) {
+        self.launch();
+        self.wait();
+    }
+
+    /// Starts it without waiting.
+    pub fn launch(&mut self) {
         assert!(self.process.is_none());
         let log = File::options()
             .create(true)
@@ -164,6 +201,10 @@ impl Broker {
             .spawn()
             .unwrap();
         self.process = Some(process);
+    }
+
+    /// Waits until it answers.
+    pub fn wait(&mut self) {
         let began = Instant::now();
         while !self.is_started() {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
@@ -199,7 +240,7 @@ impl Broker {
     }
 
     fn java(&self, class: &str) -> Command {
-        let mut command = java(class).unwrap();
+        let mut command = java_at(&self.place, class).unwrap();
         // Who works in here is killed with the folder.
         command.current_dir(self.folder.path());
         command
@@ -225,68 +266,8 @@ impl Drop for Broker {
     }
 }
 
-fn libraries() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.cache/kafka");
-    let has_java = Command::new("java")
-        .arg("-version")
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    (has_java && folder.join(".installed").exists()).then(|| folder.join("libs"))
-}
-
-/// A JVM on Kafka's jars that is small, and quick to start.
-fn java(class: &str) -> Option<Command> {
-    let mut command = Command::new("java");
-    command
-        .args([
-            "-Xms64m",
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-cp",
-        ])
-        .arg(libraries()?.join("*"))
-        .arg(class);
-    Some(command)
-}
-
-/// Runs one of Kafka's own tools to its end with this standard input; gives what it printed. It is killed with this
-/// process's watchdog where it hangs, since its folder goes.
-pub async fn tool(class: &str, arguments: &[&str], input: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let mut watchdog = watch(folder.path());
-    let mut command = java(class).expect("Kafka's tools are there when a broker is");
-    command.args(arguments).current_dir(folder.path());
-    let input = input.to_owned();
-    let ran = tokio::task::spawn_blocking(move || {
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        process.wait_with_output().unwrap()
-    });
-    let output = tokio::time::timeout(PATIENCE, ran).await.unwrap().unwrap();
-    drop(watchdog.stdin.take());
-    let _ = watchdog.wait();
-    assert!(output.status.success(), "{class}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs Kafka's TopicCommand.
-pub async fn topics(broker: &str, arguments: &[&str]) -> String {
-    let arguments = [&["--bootstrap-server", broker], arguments].concat();
-    tool("org.apache.kafka.tools.TopicCommand", &arguments, "").await
-}
-
-/// Writes lines with Kafka's console producer; `properties` are those of its line reader.
-pub async fn console_produce(config: &config::Kafka, properties: &[&str], lines: &str) {
-    let mut arguments = vec!["--bootstrap-server", &config.brokers[0], "--topic", &config.topic];
-    for property in properties {
-        arguments.extend(["--reader-property", property]);
-    }
-    tool("org.apache.kafka.tools.ConsoleProducer", &arguments, lines).await;
+/// An id as Kafka makes them: base64, of which its tool takes none that looks like a flag.
+pub fn cluster_id() -> String {
+    let random = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4());
+    format!("m{}", &random[1..])
 }

@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
-use super::broker::{shared, topic_on, topics};
+use super::broker::{shared, topic_on};
+use super::console::topics;
 use super::serving::{send, toml};
 use crate::serve::{Serve, until};
 use crate::shared::event_store;

@@ -1,16 +1,19 @@
 //! The event log in a real Kafka.
 
-mod broker;
+pub mod broker;
+mod cluster;
+mod console;
 mod faulty_network;
 mod hosts;
 mod hot_keys;
+mod namespaces;
 mod preflight;
 mod raw_producer;
 mod reading;
 mod secure;
 mod serving;
 mod spooling;
-mod tcp_proxy;
+pub mod tcp_proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +26,8 @@ use momsflow::config;
 use rustix::process::Signal;
 
 use crate::log_contract::{fetch_all, holds_the_contract};
-use broker::{Broker, console_produce, shared, topic_on, topics};
+use broker::{Broker, shared, topic_on};
+use console::{console_produce, topics};
 
 const MAX_EVENT: u64 = 262_144;
 

@@ -5,7 +5,8 @@ use momsflow::clock::Clock;
 use momsflow::config;
 
 use super::MAX_EVENT;
-use super::broker::{shared, topic_on, topics};
+use super::broker::{shared, topic_on};
+use super::console::topics;
 use crate::serve::{free_address, momsflow, run};
 
 #[tokio::test(flavor = "multi_thread")]

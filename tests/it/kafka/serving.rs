@@ -10,7 +10,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::broker::{Broker, console_produce, shared, topic_on};
+use super::broker::{Broker, shared, topic_on};
+use super::console::console_produce;
 use crate::serve::Serve;
 
 pub fn toml(kafka: &config::Kafka) -> String {

@@ -24,6 +24,9 @@ const SHOWN: usize = 20;
 #[derive(Debug, Default)]
 pub struct Findings {
     pub stored: usize,
+    pub twice: usize,
+    /// Acknowledged and not stored.
+    pub lost: usize,
     pub dead_letters: usize,
     pub unacknowledged_stored: usize,
     pub differences: Vec<String>,
@@ -155,7 +158,9 @@ async fn rows(store: &Client, book: &Book, began: Timestamp, findings: &mut Find
         .iter()
         .filter(|(id, entry)| entry.is_acknowledged && !seen.contains(*id))
         .map(|(id, entry)| format!("{id} ({:?}, sent {} times)", entry.event.way, entry.sends));
-    findings.differ("acknowledged and not stored", missing.collect());
+    let missing: Vec<_> = missing.collect();
+    (findings.lost, findings.twice) = (missing.len(), twice.len());
+    findings.differ("acknowledged and not stored", missing);
     findings.differ("stored twice", twice);
     findings.differ("stored and never sent", unknown);
     findings.differ("stored with other content", different);

@@ -80,6 +80,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let mut host = Host::new(&Settings {
         config: format!("[event_log]\nmin_free_disk = {MIN_FREE}"),
         folder: Some(disk.0.path().to_owned()),
+        ..Settings::default()
     });
     host.start().await;
     let ledger = Arc::new(Ledger::default());
@@ -88,7 +89,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
         max_batch: 60,
         pause: Duration::from_millis(80),
     };
-    let load = Load::start(host.addr, Host::keys(), manner, seed, &ledger);
+    let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
     load.set_duplicates(100);
     tokio::time::sleep(Duration::from_secs(3)).await;
     let filler = disk.0.path().join("filler");
@@ -104,7 +105,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     report.load(&ledger);
     report.drained(drain(&host, DRAIN_PATIENCE).await);
     report.findings(&audit(&host, &ledger.close(), began).await);
-    report.conclude(host);
+    report.conclude([host]);
 }
 
 impl Step {

@@ -13,7 +13,8 @@ use tokio_postgres::Config;
 
 use super::client::Client;
 use super::event::{SERVER, WEB};
-use crate::serve::{free_address, watch};
+use crate::place::Place;
+use crate::serve::watch;
 use crate::support::DataDir;
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -25,11 +26,15 @@ pub struct Settings {
     pub config: String,
     /// A folder to work in; else a temporary one.
     pub folder: Option<PathBuf>,
+    pub place: Place,
 }
 
 pub struct Host {
     pub data_dir: DataDir,
     pub addr: SocketAddr,
+    /// Where it tells how it is, whatever roles it has.
+    admin: SocketAddr,
+    place: Place,
     root: PathBuf,
     child: Option<Child>,
     /// They end what is left when this process ends in whatever way.
@@ -49,7 +54,8 @@ impl Host {
             .folder
             .clone()
             .unwrap_or_else(|| data_dir.parent().to_owned());
-        let (addr, admin) = (free_address(), free_address());
+        let place = settings.place.clone();
+        let (addr, admin) = (place.free_address(), place.free_address());
         let config = format!(
             "{}\n[http]\nlisten = \"{addr}\"\n[admin]\nlisten = \"{admin}\"\n\
              [[sources]]\nname = \"{SERVER}\"\nkey = \"{SERVER}-key\"\ntrusted = true\nmay_backdate = true\n\
@@ -59,6 +65,8 @@ impl Host {
         std::fs::write(data_dir.parent().join("momsflow.toml"), config).unwrap();
         Self {
             addr,
+            admin,
+            place,
             watchdogs: [data_dir.parent(), &root].map(watch),
             data_dir,
             root,
@@ -122,7 +130,7 @@ impl Host {
 
     async fn await_live(&mut self) -> bool {
         let begun = Instant::now();
-        let mut client = Client::new(self.addr);
+        let mut client = Client::new(self.admin);
         loop {
             if let Some(status) = self.exited() {
                 self.failed_starts
@@ -204,7 +212,7 @@ impl Host {
     }
 
     pub async fn ready(&self) -> (u16, serde_json::Value) {
-        match Client::new(self.addr).get("/ready").await {
+        match Client::new(self.admin).get("/ready").await {
             Ok(answer) => (answer.status, answer.body),
             Err(_) => (0, serde_json::Value::Null),
         }
@@ -238,7 +246,7 @@ impl Host {
     fn command(&self, arguments: &[&str]) -> Command {
         let binary = std::env::var("MOMSFLOW_TEST_BINARY");
         let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_momsflow").to_owned());
-        let mut command = Command::new(binary);
+        let mut command = self.place.command(binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MOMSFLOW_") {
                 command.env_remove(name);

@@ -24,6 +24,9 @@ pub struct Book {
     pub violations: Vec<String>,
     pub requests: u64,
     pub answers: HashMap<u16, u64>,
+    /// Events by acknowledgement: with the log, or from the spool.
+    pub logged: u64,
+    pub spooled: u64,
     pub failures: u64,
     pub given_up: u64,
     pub slowest_answer_ms: u128,
@@ -59,8 +62,13 @@ impl Ledger {
         }
     }
 
-    pub fn acknowledged(&self, events: &[(Event, u32)]) {
+    pub fn acknowledged(&self, events: &[(Event, u32)], is_spooled: bool) {
         let mut book = self.book();
+        *(if is_spooled {
+            &mut book.spooled
+        } else {
+            &mut book.logged
+        }) += events.len() as u64;
         for (event, _) in events {
             if let Some(entry) = book.events.get_mut(&event.id()) {
                 entry.is_acknowledged = true;

@@ -49,8 +49,9 @@ pub struct Load {
 }
 
 impl Load {
+    /// Starts clients of these addresses, of which a client takes the next one where the last failed it.
     pub fn start(
-        addr: SocketAddr,
+        addrs: &[SocketAddr],
         keys: HashMap<&'static str, String>,
         manner: Manner,
         seed: u64,
@@ -70,7 +71,8 @@ impl Load {
             let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number));
             let sender = Sender {
                 common: common.clone(),
-                client: Client::new(addr),
+                clients: addrs.iter().copied().map(Client::new).collect(),
+                at: number as usize % addrs.len(),
                 rng,
             };
             clients.spawn(sender.run());
@@ -91,7 +93,9 @@ impl Load {
 
 struct Sender {
     common: Arc<Common>,
-    client: Client,
+    clients: Vec<Client>,
+    /// The one that it speaks to.
+    at: usize,
     rng: StdRng,
 }
 
@@ -163,7 +167,8 @@ impl Sender {
             let begun = Instant::now();
             let path = parcel.path();
             let key = self.common.keys[parcel.route.source()].clone();
-            let answer = self.client.post(path, &key, parcel.body.clone(), patience).await;
+            let client = &mut self.clients[self.at];
+            let answer = client.post(path, &key, parcel.body.clone(), patience).await;
             attempts += 1;
             let wait = match answer {
                 Ok(answer) if answer.status < 500 => {
@@ -189,6 +194,7 @@ impl Sender {
                 self.common.ledger.book().given_up += 1;
                 return;
             }
+            self.at = (self.at + 1) % self.clients.len();
             tokio::time::sleep(wait).await;
         }
     }
@@ -221,7 +227,7 @@ impl Sender {
                 None => ledger.violation(format!("no word of event {position}: {}", answer.body)),
             }
         }
-        ledger.acknowledged(&parcel.events);
+        ledger.acknowledged(&parcel.events, answer.body["durability"] == "spooled");
         self.plan_copies(parcel);
     }
 

@@ -87,7 +87,7 @@ async fn memory_stays_within_its_bound_under_a_flood() {
         }
         if let Some(status) = host.exited() {
             report.fault(format!("momsflow ended with {status}"));
-            return report.conclude(host);
+            return report.conclude([host]);
         }
     }
     tokio::time::sleep(Duration::from_secs(if is_long { 90 } else { 1 })).await;
@@ -104,7 +104,7 @@ async fn memory_stays_within_its_bound_under_a_flood() {
     if is_long && idle > IDLE_KIB {
         report.fault(format!("{} MiB idle, {} allowed", idle >> 10, IDLE_KIB >> 10));
     }
-    report.conclude(host);
+    report.conclude([host]);
 }
 
 /// Sends as fast as it can and takes no notice of any Retry-After; returns the answers by status.

@@ -7,12 +7,16 @@ mod client;
 mod disk;
 mod event;
 mod faults;
-mod host;
-mod ledger;
-mod load;
+pub mod host;
+pub mod ledger;
+pub mod load;
 mod memory;
 mod outage;
-mod report;
+mod over_kafka;
+pub mod platform;
+pub mod postgres;
+pub mod report;
+mod schedule;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,16 +36,16 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(180);
 const DUPLICATES: [u32; 3] = [0, 10, 1000];
 
 /// One heavy test at a time: they measure, and they starve each other.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn seconds(short: Duration) -> Duration {
+pub fn seconds(short: Duration) -> Duration {
     let long = std::env::var("SOAK_SECONDS").ok();
     long.map_or(short, |text| {
         Duration::from_secs(text.parse().expect("SOAK_SECONDS is a number"))
     })
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("SOAK_SEED").ok();
     given.map_or_else(rand::random, |text| text.parse().expect("SOAK_SEED is a number"))
 }
@@ -60,7 +64,7 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
         max_batch: 120,
         pause: Duration::from_millis(60),
     };
-    let load = Load::start(host.addr, Host::keys(), manner, seed, &ledger);
+    let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
     let mut faults = Faults::new(seed);
     let begun = Instant::now();
     while begun.elapsed() < time {
@@ -84,5 +88,5 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
         report.fault(format!("a clean stop ended with {stop:?}"));
     }
     report.findings(&audit(&host, &ledger.close(), began).await);
-    report.conclude(host);
+    report.conclude([host]);
 }

@@ -47,7 +47,7 @@ async fn ingest_goes_on_while_postgresql_is_away() {
         max_batch: 100,
         pause: Duration::from_millis(60),
     };
-    let load = Load::start(host.addr, Host::keys(), manner, seed, &ledger);
+    let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
     load.set_duplicates(10);
     report.waited(
         "ready at first",
@@ -80,7 +80,7 @@ async fn ingest_goes_on_while_postgresql_is_away() {
         report.fault(format!("a clean stop ended with {stop:?}"));
     }
     postgres.stop().await.unwrap();
-    report.conclude(host);
+    report.conclude([host]);
 }
 
 fn settings(postgres: &EmbeddedPostgres) -> Settings {

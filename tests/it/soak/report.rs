@@ -56,6 +56,9 @@ impl Report {
         self.line("events sent", book.events.len());
         self.line("with copies and retries", sends);
         self.line("acknowledged", acknowledged.count());
+        if book.spooled > 0 {
+            self.line("acknowledgements from the spool", book.spooled);
+        }
         self.line("invalid events sent", book.invalid.len());
         self.line("requests", book.requests);
         self.line("answers by status", format!("{answers:?}"));
@@ -85,18 +88,22 @@ impl Report {
     pub fn findings(&mut self, findings: &Findings) {
         self.line("stored", findings.stored);
         self.line("of them never acknowledged", findings.unacknowledged_stored);
+        self.line("stored twice", findings.twice);
+        self.line("lost", findings.lost);
         self.line("dead letters", findings.dead_letters);
         self.line("differences", findings.differences.len());
         self.faults.extend(findings.differences.iter().cloned());
     }
 
-    /// Prints the table; where something is wrong, keeps the host's folder and fails.
-    pub fn conclude(mut self, mut host: Host) {
-        host.note_memory();
-        self.line(
-            "most memory of momsflow (VmHWM)",
-            format!("{} MiB", host.peak_kib / 1024),
-        );
+    /// Prints the table; where something is wrong, keeps the hosts' folders and fails.
+    pub fn conclude(mut self, hosts: impl IntoIterator<Item = Host>) {
+        let mut hosts: Vec<_> = hosts.into_iter().collect();
+        let memory = hosts.iter_mut().map(|host| {
+            host.note_memory();
+            host.peak_kib / 1024
+        });
+        let most = memory.max().unwrap_or_default();
+        self.line("most memory of momsflow (VmHWM)", format!("{most} MiB"));
         let width = self
             .lines
             .iter()
@@ -112,12 +119,11 @@ impl Report {
         for fault in &self.faults {
             println!("FAULT {fault}");
         }
-        let kept = host.keep();
+        let kept: Vec<_> = hosts.into_iter().map(Host::keep).collect();
         panic!(
-            "{} faults with SOAK_SEED={}; the data dir and the log are kept in {}",
+            "{} faults with SOAK_SEED={}; the data dirs and logs are kept in {kept:?}",
             self.faults.len(),
-            self.seed,
-            kept.display()
+            self.seed
         );
     }
 }

@@ -108,6 +108,7 @@ fn configure(folder: &Path) -> (Extra, HashMap<&'static str, String>) {
             ["--add-scram".to_owned(), credentials]
         })
         .collect(),
+        ..Extra::default()
     };
     let addresses = at.into_iter().map(|(name, address)| (name, address.to_string()));
     (extra, addresses.collect())

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::broker::{tool, topic_on};
+use super::broker::topic_on;
+use super::console::tool;
 use super::serving::{Load, acknowledged_again};
 use crate::serve::{Serve, free_address, momsflow, run, until};
 use listeners::{CHANGING, PASSWORD, Secured, USER, secured};
