@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::former_log::FormerLog;
 use super::message::{
     ImportQuery, ImportTerms, LogPartition, LogStatus, Problem, ReplayReply, ReplayRequest, Status, TailQuery,
 };
@@ -48,6 +49,8 @@ pub struct Control {
     pub admin: OnceLock<SocketAddr>,
     pub health: Health,
     pub log: intake::Log,
+    /// Being drained, or drained since the start.
+    pub former_log: Option<FormerLog>,
     pub intake: Arc<Intake>,
     pub capture: capture::Status,
     /// Takes imports; see [`importer`].
@@ -255,6 +258,7 @@ impl Control {
                 Some(spool) => Some(self.with_reason(spool.status().await)),
                 None => None,
             },
+            former_log: self.former_log.as_ref().map(FormerLog::status),
             capture_hosts: self.capture.hosts(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),

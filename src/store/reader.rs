@@ -68,13 +68,14 @@ async fn grant(
     database: Database,
     role: &str,
 ) -> Result<ReaderGrant, tokio_postgres::Error> {
-    let exists = client
-        .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&role])
+    let Some(found) = client
+        .query_opt(include_str!("sql/find_reader.sql"), &[&role])
         .await?
-        .is_some();
-    if !exists {
+    else {
         return Ok(skipped(database, role, "the role does not exist"));
-    }
+    };
+    // Where an administrator has set its limits, momsflow need not be allowed to.
+    let is_limited: bool = found.get("is_limited");
     let name: String = client.query_one("SELECT current_database()", &[]).await?.get(0);
     let (role, name) = (quote(role), quote(&name));
     let mut statements =
@@ -84,12 +85,14 @@ async fn grant(
         statements.push_str(&format!(" GRANT SELECT, REFERENCES ON {relation} TO {role};"));
     }
     client.batch_execute(&statements).await?;
-    client
-        .batch_execute(&format!(
-            "ALTER ROLE {role} SET default_transaction_read_only = on; \
-             ALTER ROLE {role} SET statement_timeout = '30s'"
-        ))
-        .await?;
+    if !is_limited {
+        client
+            .batch_execute(&format!(
+                "ALTER ROLE {role} SET default_transaction_read_only = on; \
+                 ALTER ROLE {role} SET statement_timeout = '30s'"
+            ))
+            .await?;
+    }
     Ok(ReaderGrant::Granted)
 }
 

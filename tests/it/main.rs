@@ -16,6 +16,7 @@ mod kafka;
 mod layering;
 mod lifecycle;
 mod log_contract;
+mod moves;
 mod schema;
 mod serve;
 mod shared;

@@ -1,6 +1,6 @@
 //! The event log in a real Kafka.
 
-mod broker;
+pub mod broker;
 mod faulty_network;
 mod hosts;
 mod hot_keys;
@@ -8,7 +8,7 @@ mod preflight;
 mod raw_producer;
 mod reading;
 mod secure;
-mod serving;
+pub mod serving;
 mod spooling;
 mod tcp_proxy;
 
