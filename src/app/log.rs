@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::former_log::FormerLog;
+use super::kafka_mark;
 use super::stages::Stages;
 use crate::broker::embedded::EmbeddedLog;
 use crate::broker::intake::{self, Intake};
@@ -20,6 +22,8 @@ use crate::event::wire;
 use crate::lifecycle::Health;
 use crate::retry::Backoff;
 
+/// The embedded log's folder in the data dir.
+pub(super) const FOLDER: &str = "event-log";
 /// How often the embedded log's retention is carried out.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// The part that is unhealthy while a log that capture needs has not been reached.
@@ -31,6 +35,7 @@ pub(super) struct Log {
     /// Nothing until it has been reached.
     known: watch::Sender<Option<Arc<dyn EventLog>>>,
     spool: Option<Arc<Spool>>,
+    former: Option<FormerLog>,
 }
 
 enum Kept {
@@ -52,15 +57,18 @@ impl Log {
     /// What waiting does not mend.
     pub(super) async fn open(config: &Config, data_dir: &DataDir, clock: &Clock) -> anyhow::Result<Self> {
         if !config.kafka.is_used() {
-            let folder = data_dir.private_folder("event-log")?;
+            kafka_mark::refuse(config)?;
+            let folder = data_dir.private_folder(FOLDER)?;
             let log = EmbeddedLog::open(&folder, &config.event_log, clock.clone())
                 .map_err(|error| cannot_open(&folder, &error))?;
             return Ok(Self {
                 known: watch::Sender::new(Some(log.clone())),
                 kept: Kept::Embedded(log),
                 spool: None,
+                former: None,
             });
         }
+        let former = FormerLog::open(config, data_dir, clock).await?;
         let mut kafka = Reached {
             log: None,
             config: config.clone(),
@@ -69,6 +77,7 @@ impl Log {
         if let Err(reason) = kafka.reach().await? {
             warn!(reason, "Kafka does not answer; it is tried again");
         }
+        kafka_mark::note(data_dir.path(), &config.kafka)?;
         let known = kafka.log.clone().map(|log| log as Arc<dyn EventLog>);
         let is_spooled = config.roles.contains(&Role::Ingest) && config.spool.max_size.as_u64() > 0;
         let spool = if is_spooled {
@@ -81,7 +90,13 @@ impl Log {
             known: watch::Sender::new(known),
             kept: Kept::Kafka(Box::new(kafka)),
             spool,
+            former,
         })
+    }
+
+    /// The embedded log from before Kafka, to be drained; once.
+    pub(super) fn take_former(&mut self) -> Option<FormerLog> {
+        self.former.take()
     }
 
     /// The log as readers see it.
@@ -133,7 +148,7 @@ impl Log {
     }
 }
 
-fn cannot_open(folder: &Path, error: &LogError) -> anyhow::Error {
+pub(super) fn cannot_open(folder: &Path, error: &LogError) -> anyhow::Error {
     anyhow::anyhow!(
         "{error}\n\n\
          hint: nothing was changed. A copy of {folder} from a backup may replace it; moved away, momsflow begins a new \

@@ -3,6 +3,8 @@
 //! Tasks run in four stages, stopped one after the other: the *front* takes requests; *capture* stores what was
 //! taken; the *back* keeps log, metrics and control; the *base* is PostgreSQL.
 
+mod former_log;
+mod kafka_mark;
 mod listeners;
 mod log;
 mod parts;
@@ -19,6 +21,9 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
+use self::former_log::FormerLog;
+pub use self::former_log::foresee as foresee_drain;
+pub use self::kafka_mark::refuse as refuse_to_leave_kafka;
 use self::listeners::{Listeners, cannot_listen};
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
@@ -110,11 +115,11 @@ async fn start(
 ) -> anyhow::Result<Addresses> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
-    let Parts { log, shared } = Parts::open(stages, config, data_dir).await?;
+    let Parts { log, former, shared } = Parts::open(stages, config, data_dir).await?;
     log.keep(stages, &shared.health, shared.config.shutdown_deadline);
     keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
-        start_capture(stages, &shared, data_dir.instance_id()?);
+        start_capture(stages, &shared, former, data_dir.instance_id()?);
     }
     let ingest = Arc::new(ingest::Ingest::new(
         shared.intake.clone(),
@@ -182,7 +187,7 @@ fn keep_metrics(stages: &mut Stages, metrics: PrometheusHandle) {
     });
 }
 
-fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
+fn start_capture(stages: &mut Stages, shared: &Shared, former: Option<FormerLog>, owner: String) {
     let (log, clock, health) = (shared.log.clone(), shared.clock.clone(), shared.health.clone());
     let (config, status) = (shared.config.clone(), shared.capture.clone());
     let known = shared.databases.clone();
@@ -193,24 +198,35 @@ fn start_capture(stages: &mut Stages, shared: &Shared, owner: String) {
             migrated = postgres::migrated(known, &health) => migrated?,
             () = token.cancelled() => return Ok(()),
         };
-        let log = tokio::select! {
-            log = reached(log) => log?,
-            () = token.cancelled() => return Ok(()),
-        };
-        let capture = capture::Capture {
+        let capture_of = |log, status| capture::Capture {
             log,
-            pool: databases.pool,
-            database: databases.events,
-            clock,
-            health,
-            config: config.capture,
+            pool: databases.pool.clone(),
+            database: databases.events.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+            config: config.capture.clone(),
             backdate_from: config.ingest.backdate_from,
-            owner,
+            owner: owner.clone(),
             name: process_name(),
             status,
             shutdown_deadline: config.shutdown_deadline,
         };
-        capture.run(token).await.map_err(anyhow::Error::msg)
+        let drain = async {
+            if let Some(former) = former {
+                let capture = capture_of(former.log(), former.status());
+                former.drain(capture, token.clone()).await;
+            }
+            Ok(())
+        };
+        let store = async {
+            let log = tokio::select! {
+                log = reached(log) => log?,
+                () = token.cancelled() => return Ok(()),
+            };
+            let capture = capture_of(log, status);
+            capture.run(token.clone()).await.map_err(anyhow::Error::msg)
+        };
+        tokio::try_join!(drain, store).map(drop)
     });
 }
 

@@ -3,12 +3,14 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use super::former_log::FormerLog;
 use super::log::Log;
 use super::postgres::{self, Known};
 use super::stages::Stages;
 use crate::broker::intake::{self, Intake};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::former_log;
 use crate::control::server::{self, Control};
 use crate::data_dir::DataDir;
 use crate::event::Policy;
@@ -21,6 +23,8 @@ const SPARE_CONNECTIONS: usize = 4;
 /// What has to be there before a role can start.
 pub(super) struct Parts {
     pub(super) log: Log,
+    /// To be drained by capture.
+    pub(super) former: Option<FormerLog>,
     pub(super) shared: Shared,
 }
 
@@ -31,6 +35,7 @@ pub(super) struct Shared {
     pub(super) started_at: Timestamp,
     pub(super) health: Health,
     pub(super) log: intake::Log,
+    pub(super) former_log: Option<former_log::FormerLog>,
     pub(super) intake: Arc<Intake>,
     pub(super) databases: Known,
     pub(super) capture: capture::Status,
@@ -46,8 +51,10 @@ impl Parts {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
-        let log = Log::open(&config, data_dir, &clock).await?;
-        let connections = partitions(&log, &config) + SPARE_CONNECTIONS;
+        let mut log = Log::open(&config, data_dir, &clock).await?;
+        let former = log.take_former();
+        let connections =
+            partitions(&log, &config) + former.as_ref().map_or(0, FormerLog::connections) + SPARE_CONNECTIONS;
         let shared = Shared {
             databases: postgres::open(&config, data_dir.path(), &health, stages, connections).await?,
             config,
@@ -55,10 +62,11 @@ impl Parts {
             started_at,
             health,
             log: log.known(),
+            former_log: former.as_ref().map(FormerLog::shown),
             intake: log.intake(),
             capture: capture::Status::default(),
         };
-        Ok(Self { log, shared })
+        Ok(Self { log, former, shared })
     }
 }
 
@@ -78,6 +86,7 @@ impl Shared {
             admin: OnceLock::new(),
             health: self.health.clone(),
             log: self.log.clone(),
+            former_log: self.former_log.clone(),
             intake: self.intake.clone(),
             capture: self.capture.clone(),
             importer: server::importer(self.intake.clone(), self.clock.clone(), &self.config),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::databases::{databases, open};
 use super::{PROBLEM, output};
+use crate::app::{foresee_drain, refuse_to_leave_kafka};
 use crate::broker::kafka::{self, PreflightError};
 use crate::config::{Config, Role};
 use crate::control::client::Client as Control;
@@ -94,7 +95,15 @@ fn check_data_dir(config: &Config, report: &mut Report) {
 
 async fn check_kafka(config: &Config, report: &mut Report) {
     if !config.kafka.is_used() {
+        if let Err(error) = refuse_to_leave_kafka(config) {
+            report.bad("event log", &error);
+        }
         return;
+    }
+    match foresee_drain(config) {
+        Ok(None) => {}
+        Ok(Some(plan)) => report.good("former log", &plan),
+        Err(error) => report.bad("former log", &error),
     }
     let topic = &config.kafka.topic;
     match kafka::look(&config.kafka, config.ingest.max_event.as_u64()).await {

@@ -11,6 +11,7 @@ use crate::broker::spool::SpoolStatus;
 use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
+use crate::control::former_log::FormerLogStatus;
 use crate::control::message::{LogPartition, Status};
 use crate::roles::capture::{HostStatus, PartitionStatus};
 
@@ -83,11 +84,7 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         output::line(&format!("admin       http://{admin}/metrics"))?;
     }
     output::line(&format!("event store {}", status.event_store))?;
-    let log_id = status.log.log_id.map(|id| format!(" {id}")).unwrap_or_default();
-    output::line(&format!("event log   {}{log_id}", status.log.kind))?;
-    if let Some(spool) = &status.spool {
-        output::line(&format!("spool       {}", spooled(spool, status.now)))?;
-    }
+    print_logs(status)?;
     if !status.capture_hosts.is_empty() {
         let hosts: Vec<_> = status.capture_hosts.iter().map(capture_host).collect();
         output::line(&format!("capture     {}", hosts.join(", ")))?;
@@ -124,6 +121,18 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
     }
     if status.faults.is_empty() {
         output::line("\nall healthy")?;
+    }
+    Ok(())
+}
+
+fn print_logs(status: &Status) -> anyhow::Result<()> {
+    let log_id = status.log.log_id.map(|id| format!(" {id}")).unwrap_or_default();
+    output::line(&format!("event log   {}{log_id}", status.log.kind))?;
+    if let Some(spool) = &status.spool {
+        output::line(&format!("spool       {}", spooled(spool, status.now)))?;
+    }
+    if let Some(former) = &status.former_log {
+        output::line(&format!("former log  {}", drained(former)))?;
     }
     Ok(())
 }
@@ -174,6 +183,21 @@ fn spooled(spool: &SpoolStatus, now: Timestamp) -> String {
     match &spool.reason {
         Some(reason) => format!("{waiting}; stands in for the event log: {}", printable(reason)),
         None => waiting,
+    }
+}
+
+fn drained(former: &FormerLogStatus) -> String {
+    let folder = former.folder.display();
+    match &former.last_error {
+        _ if former.is_drained => format!("drained, all of it is stored; {folder} may be deleted"),
+        None => format!("{} records of {folder} wait to be stored", former.records),
+        Some(error) => {
+            let error = printable(error);
+            format!(
+                "{} records of {folder} wait to be stored; last error: {error}",
+                former.records
+            )
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::former_log::FormerLogStatus;
 use crate::broker::HotKey;
 use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
@@ -29,6 +30,9 @@ pub struct Status {
     pub log: LogStatus,
     /// Nothing where there is none.
     pub spool: Option<SpoolStatus>,
+    /// The embedded log from before Kafka, while it is drained and until the next start.
+    #[serde(default)]
+    pub former_log: Option<FormerLogStatus>,
     /// The capture hosts that live, where capture runs here.
     #[serde(default)]
     pub capture_hosts: Vec<HostStatus>,

@@ -5,6 +5,7 @@
 
 mod assign;
 pub mod client;
+pub mod former_log;
 pub mod message;
 mod replay;
 pub mod server;

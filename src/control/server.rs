@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::former_log::FormerLog;
 use super::message::{ImportQuery, ImportTerms, Problem, ReplayReply, ReplayRequest, TailQuery};
 use super::{replay, tail};
 use crate::broker::intake::{self, Intake};
@@ -39,6 +40,8 @@ pub struct Control {
     pub admin: OnceLock<SocketAddr>,
     pub health: Health,
     pub log: intake::Log,
+    /// Being drained, or drained since the start.
+    pub former_log: Option<FormerLog>,
     pub intake: Arc<Intake>,
     pub capture: capture::Status,
     /// Takes imports; see [`importer`].

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::former_log::FormerLog;
 use super::message::{LogPartition, LogStatus, Status};
 use super::server::Control;
 use crate::broker::spool::SpoolStatus;
@@ -71,6 +72,7 @@ impl Control {
                 Some(spool) => Some(self.with_reason(spool.status().await)),
                 None => None,
             },
+            former_log: self.former_log.as_ref().map(FormerLog::status),
             capture_hosts: self.capture.hosts(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),

@@ -59,6 +59,8 @@ pub const CAPTURE_OWNED: &str = "momsflow_capture_owned";
 pub const CAPTURE_LEASE_EPOCH: &str = "momsflow_capture_lease_epoch";
 /// Partitions that this host took after their owner had let the lease expire; label `partition`.
 pub const CAPTURE_TAKE_OVERS_TOTAL: &str = "momsflow_capture_take_overs_total";
+/// Records of the embedded log from before a move to Kafka that are not in the event store yet, by partition.
+pub const FORMER_LOG_RECORDS: &str = "momsflow_former_log_records";
 /// Restarts of the embedded PostgreSQL.
 pub const POSTGRES_RESTARTS_TOTAL: &str = "momsflow_postgres_restarts_total";
 
@@ -114,6 +116,10 @@ pub(super) fn describe_all() {
     describe_counter!(
         CAPTURE_TAKE_OVERS_TOTAL,
         "Partitions taken after their owner had let the lease expire"
+    );
+    describe_gauge!(
+        FORMER_LOG_RECORDS,
+        "Records of the embedded log from before a move to Kafka that wait to be stored"
     );
     describe_counter!(POSTGRES_RESTARTS_TOTAL, "Restarts of the embedded PostgreSQL");
 }

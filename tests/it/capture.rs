@@ -21,12 +21,13 @@ use tokio_postgres::{Client, Config};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::serve::until;
 use crate::shared::event_store;
 use crate::support::{DataDir, connect, value};
 
 /// A capture over a log and a database of its own.
 struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     log: Arc<EmbeddedLog>,
     database: Config,
     client: Client,
@@ -36,6 +37,16 @@ struct Bench {
 }
 
 impl Bench {
+    /// A log that events no longer go to.
+    fn former_log(&self) -> Arc<EmbeddedLog> {
+        let settings = config::EventLog {
+            partitions: 1,
+            min_free_disk: bytesize::ByteSize::b(0),
+            ..config::EventLog::default()
+        };
+        EmbeddedLog::open(&self.folder.path().join("former"), &settings, self.clock.clone()).unwrap()
+    }
+
     async fn new() -> Self {
         Self::at(Timestamp::now()).await
     }
@@ -52,7 +63,7 @@ impl Bench {
         let database = event_store().await;
         let client = connect(&database).await.unwrap();
         let mut bench = Self {
-            _folder: folder,
+            folder,
             log,
             database,
             client,
@@ -293,6 +304,42 @@ async fn a_copy_in_another_month_is_found() {
     }
     assert_eq!(bench.count("events").await, "1");
     assert_eq!(bench.account().await, "1 3 0 0 0 0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_finds_the_copies_that_another_log_has_brought_in_a_later_month() {
+    let bench = Bench::at("2026-11-15T12:00:00Z".parse().unwrap()).await;
+    let former = bench.former_log();
+    let (twice, once) = (Uuid::new_v4(), Uuid::new_v4());
+    let records = [twice, once].map(|id| Record {
+        key: "k".into(),
+        value: encoded(&bench.clock, id).into(),
+    });
+    former.append(0, records.to_vec()).await.unwrap();
+    let drain = |token| {
+        let capture = Capture {
+            log: former.clone(),
+            ..bench.capture("one")
+        };
+        capture.drain(token)
+    };
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    assert!(!drain(stopped).await, "a stop leaves the rest for the next start");
+    // The client's retry, a month later: its timestamp is still that of November.
+    let mut retried = event(&bench.clock, twice);
+    bench.clock.set("2026-12-20T12:00:00Z".parse().unwrap());
+    retried.received_at = bench.clock.now();
+    retried.accepted_at = bench.clock.now();
+    bench.append(1, vec![encode_event(&retried)]).await;
+    until("the retry is stored", async || bench.count("events").await == "1").await;
+
+    for _ in 0..2 {
+        assert!(drain(CancellationToken::new()).await);
+        assert_eq!(bench.count("events").await, "2");
+        assert_eq!(bench.account().await, "2 1 0 0 0 0");
+    }
+    assert!(bench.health.faults().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

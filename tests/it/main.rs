@@ -17,6 +17,7 @@ mod kafka;
 mod layering;
 mod lifecycle;
 mod log_contract;
+mod moves;
 mod place;
 mod schema;
 mod serve;

@@ -8,6 +8,7 @@
 //! says which partitions it shall have, `shares` hands that to the workers.
 
 mod catalog;
+mod drain;
 mod guilt;
 mod housekeeping;
 mod membership;

@@ -72,6 +72,15 @@ impl Status {
         self.lock().partitions.clone()
     }
 
+    /// Records of all partitions that are not stored yet.
+    pub fn lag(&self) -> i64 {
+        self.lock()
+            .partitions
+            .values()
+            .map(|partition| partition.lag)
+            .sum()
+    }
+
     /// The hosts that live, as this one last saw them.
     pub fn hosts(&self) -> Vec<HostStatus> {
         self.lock().hosts.clone()

@@ -11,7 +11,7 @@ mod preflight;
 mod raw_producer;
 mod reading;
 mod secure;
-mod serving;
+pub mod serving;
 mod spooling;
 pub mod tcp_proxy;
 

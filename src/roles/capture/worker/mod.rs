@@ -1,5 +1,6 @@
 //! The worker of one log partition.
 
+mod draining;
 mod ownership;
 mod storing;
 
@@ -19,7 +20,7 @@ use super::patience::Patience;
 use super::shares::Shares;
 use super::trouble::Trouble;
 use super::{Capture, PartitionState};
-use crate::broker::LogError;
+use crate::broker::{LogError, StoredRecord};
 use crate::retry::Backoff;
 use crate::store::Names;
 use crate::store::lease::{self, Lease};
@@ -33,6 +34,8 @@ pub(super) struct Worker {
     capture: Capture,
     shares: Shares,
     partition: i32,
+    /// Its log is a former one, beside the one that events go to now.
+    is_draining: bool,
     names: Names,
     catalog: Catalog,
     allowance: Allowance,
@@ -59,6 +62,7 @@ impl Worker {
             capture,
             shares,
             partition,
+            is_draining: false,
             names: Names::default(),
             catalog: Catalog::new(catalogued),
             allowance: Allowance::new(),
@@ -138,7 +142,6 @@ impl Worker {
         let max_bytes = self.capture.config.max_batch.as_u64() as usize;
         let mut wait = Duration::ZERO;
         let mut last = None;
-        let patience = self.patience();
         loop {
             if last.is_none() {
                 last = self.last_offset(owned, token).await;
@@ -158,23 +161,36 @@ impl Worker {
             if records.is_ok() {
                 self.shares.log_answers();
             }
-            match records {
-                Ok(records) if records.is_empty() && is_ending => return Ok(()),
-                Ok(records) if records.is_empty() => patience.within(self.store_counts(owned)).await?,
-                Ok(records) => patience.within(self.store(owned, &records)).await?,
-                Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
-                    patience.within(self.record_gap(owned, range.earliest)).await?;
-                }
-                Err(error) => return Err(error.into()),
+            if is_ending && records.as_ref().is_ok_and(Vec::is_empty) {
+                return Ok(());
             }
-            // Only now PostgreSQL has shown that it works.
-            self.set_state(PartitionState::Running, None);
-            self.show_place(owned.next_offset).await;
-            if self.catalog.is_due() {
-                patience.within(self.store_counts(owned)).await?;
-            }
+            self.take_in(owned, records).await?;
             wait = owned.lease.ttl / 3;
         }
+    }
+
+    /// Stores what a fetch brought, and shows how far the partition is.
+    async fn take_in(
+        &mut self,
+        owned: &mut Owned,
+        fetched: Result<Vec<StoredRecord>, LogError>,
+    ) -> Result<(), Trouble> {
+        let patience = self.patience();
+        match fetched {
+            Ok(records) if records.is_empty() => patience.within(self.store_counts(owned)).await?,
+            Ok(records) => patience.within(self.store(owned, &records)).await?,
+            Err(LogError::OutOfRange { offset, range, .. }) if offset < range.earliest => {
+                patience.within(self.record_gap(owned, range.earliest)).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // Only now PostgreSQL has shown that it works.
+        self.set_state(PartitionState::Running, None);
+        self.show_place(owned.next_offset).await;
+        if self.catalog.is_due() {
+            patience.within(self.store_counts(owned)).await?;
+        }
+        Ok(())
     }
 
     /// The offset up to which this host stores before it hands over; `None` while it goes on.
@@ -202,8 +218,11 @@ impl Worker {
         };
         self.capture.status.update(self.partition, |status| {
             status.lag = (range.end - status.next_offset.max(range.earliest)).max(0);
-            gauge!(metric::CAPTURE_LAG_RECORDS, "partition" => self.partition.to_string())
-                .set(status.lag as f64);
+            let gauge = match self.is_draining {
+                true => metric::FORMER_LOG_RECORDS,
+                false => metric::CAPTURE_LAG_RECORDS,
+            };
+            gauge!(gauge, "partition" => self.partition.to_string()).set(status.lag as f64);
         });
     }
 
@@ -227,7 +246,12 @@ impl Worker {
 
     /// Its name in the health of the process.
     fn part(&self) -> String {
-        format!("capture of partition {}", self.partition)
+        let of = if self.is_draining {
+            " of the former log"
+        } else {
+            ""
+        };
+        format!("capture of partition {}{of}", self.partition)
     }
 
     fn patience(&self) -> Patience {

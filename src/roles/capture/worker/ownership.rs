@@ -108,7 +108,7 @@ impl Worker {
 }
 
 /// The pool's own words name no cause.
-fn no_connection(error: &PoolError) -> String {
+pub(super) fn no_connection(error: &PoolError) -> String {
     match error {
         PoolError::Backend(cause) => format!("no connection to PostgreSQL: {}", describe(cause)),
         other => format!("no connection to PostgreSQL: {other}"),

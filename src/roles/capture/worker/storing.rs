@@ -30,6 +30,10 @@ impl Worker {
         let bounds = Bounds::new(self.capture.backdate_from, self.capture.clock.now());
         let mut batch = sorting::sort(records, owned.next_offset, bounds)
             .map_err(|newer| Trouble::Paused(newer.to_string()))?;
+        if self.is_draining {
+            // A retry went to another log, and may have been stored before this, in a later month.
+            batch.rows.iter_mut().for_each(|row| row.roams = true);
+        }
         let begun = Instant::now();
         let written = loop {
             let dedupe = if self.probes_left > 0 {
