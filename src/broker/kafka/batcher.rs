@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use metrics::{counter, gauge};
+use metrics::gauge;
 use rskafka::client::partition::Compression;
 use rskafka::record::Record as KafkaRecord;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::clients::Slot;
 use super::failure::Failure;
@@ -104,8 +104,6 @@ impl Batcher {
         match self.append(&records).await {
             Ok(offsets) => {
                 self.state.recover(self.partition);
-                counter!(metric::LOG_APPENDED_TOTAL, "partition" => self.partition.to_string())
-                    .increment(offsets.len() as u64);
                 let mut first = 0;
                 for pending in batch {
                     let base = offsets.get(first).copied();
@@ -203,10 +201,13 @@ impl Batcher {
             if Instant::now() + wait >= until {
                 return Err(Failure::Retry(reason));
             }
-            warn!(
-                partition = self.partition,
-                reason, "appending to Kafka is tried again"
-            );
+            let partition = self.partition;
+            // Once an outage: status and health go on saying it.
+            if backoff.attempts() == 1 && !self.state.is_refused(partition) {
+                warn!(partition, reason, "appending to Kafka is tried again");
+            } else {
+                debug!(partition, reason, "appending to Kafka is tried again");
+            }
             tokio::time::sleep(wait).await;
         }
     }

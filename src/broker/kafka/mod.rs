@@ -34,10 +34,9 @@ mod wire;
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use metrics::histogram;
 use rskafka::client::partition::Compression;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
@@ -52,7 +51,6 @@ use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
 use crate::config::{self, KafkaCompression};
 use crate::lifecycle::{Stop, Tasks, deadline_in};
-use crate::telemetry::metric;
 
 pub use finding::Finding;
 pub use preflight::{Preflight, PreflightError, look, prepare};
@@ -189,7 +187,6 @@ impl EventLog for KafkaLog {
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
-        let start = Instant::now();
         let found = self.partition(partition)?;
         if records.is_empty() {
             return Ok(found.reader.offsets().await?.end);
@@ -206,9 +203,7 @@ impl EventLog for KafkaLog {
             _permit: permit.map_err(|_| stopped())?,
         };
         found.queue.send(pending).map_err(|_| stopped())?;
-        let base = answered.await.map_err(|_| stopped())??;
-        histogram!(metric::LOG_APPEND_SECONDS).record(start.elapsed().as_secs_f64());
-        Ok(base)
+        answered.await.map_err(|_| stopped())?
     }
 
     async fn fetch(
