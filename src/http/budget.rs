@@ -154,7 +154,10 @@ impl Budget {
         let elapsed = drain.since.elapsed();
         if elapsed >= WINDOW {
             let bytes = self.drained.swap(0, Ordering::Relaxed) as f64;
-            drain.rate = (bytes / elapsed.as_secs_f64()).max(1.0);
+            // A time without load says nothing of how fast one would drain.
+            if bytes > 0.0 && elapsed < 5 * WINDOW {
+                drain.rate = (bytes / elapsed.as_secs_f64()).max(1.0);
+            }
             drain.since = Instant::now();
         }
         drain.rate

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -9,34 +11,52 @@ use crate::private::hex;
 pub(super) struct Defaults {
     pub(super) kind: EventKind,
     pub(super) event: Option<String>,
-    /// Names the file in the ids of its events.
-    pub(super) file_id: String,
+}
+
+/// How often each line without an id came so far, by half of its id.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<u64, u32>);
+
+impl Seen {
+    /// How many lines like this one came before it.
+    fn before(&mut self, digest: &[u8; 16]) -> u32 {
+        let mut half = [0; 8];
+        half.copy_from_slice(&digest[..8]);
+        let count = self.0.entry(u64::from_be_bytes(half)).or_default();
+        *count += 1;
+        *count - 1
+    }
 }
 
 impl Defaults {
-    /// The id of a line that has none. It tells what the flags made of the line: with other flags it is another event.
-    fn made_id(&self, line: u64, said: &Said) -> String {
-        let id = format!("{}:{}", self.file_id, line);
+    /// The id of a line that has none: made of the line and what the flags made of it, so that it is the same event
+    /// in a file that was mended or went on, and another one with other flags. Equal lines are told apart by their order.
+    fn made_id(&self, line: &str, said: &Said, seen: &mut Seen) -> String {
         let kind = (!said.kind).then(|| self.kind.as_str());
         let event = self.event.as_ref().filter(|_| !said.event);
-        if kind.is_none() && event.is_none() {
-            return id;
+        let whole = Sha256::new()
+            .chain_update(kind.unwrap_or_default())
+            .chain_update([0])
+            .chain_update(event.map(String::as_str).unwrap_or_default())
+            .chain_update([0])
+            .chain_update(line)
+            .finalize();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&whole[..16]);
+        match seen.before(&digest) {
+            0 => format!("line:{}", hex(&digest)),
+            before => format!("line:{}:{before}", hex(&digest)),
         }
-        let made = Sha256::digest(format!(
-            "{} {}",
-            kind.unwrap_or_default(),
-            event.map(String::as_str).unwrap_or_default()
-        ));
-        format!("{id}:{}", hex(&made[..4]))
     }
 
     /// Adds behind an event's members what it does not say itself; all else stays byte for byte.
-    pub(super) fn complete(&self, line: u64, mut event: String) -> String {
+    pub(super) fn complete(&self, mut event: String, seen: &mut Seen) -> String {
         let mut said = Said::default();
         let read = each_member(&event, |key, value| said.note(&unescape(key), value));
         if read.is_none() || !event.ends_with('}') {
             return event;
         }
+        let made_id = (!said.message_id).then(|| self.made_id(&event, &said, seen));
         event.pop();
         let mut is_first = said.members == 0;
         let mut add = |key: &str, value: &str| {
@@ -44,8 +64,8 @@ impl Defaults {
             is_first = false;
             event.push_str(&format!("{comma}\"{key}\":{}", Value::from(value)));
         };
-        if !said.message_id {
-            add("messageId", &self.made_id(line, &said));
+        if let Some(id) = made_id {
+            add("messageId", &id);
         }
         if !said.kind {
             add("type", self.kind.as_str());

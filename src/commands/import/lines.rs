@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use super::super::WrongUse;
-use super::defaults::Defaults;
+use super::defaults::{Defaults, Seen};
 use crate::cli::ImportFormat;
 
 /// The longest line that is read, which is more than any event may have. Of a longer one serve gets the head, to
@@ -59,6 +59,7 @@ impl Line {
 pub(super) struct Lines {
     reader: Reader,
     defaults: Defaults,
+    seen: Seen,
     line: u64,
     bytes: u64,
 }
@@ -100,6 +101,7 @@ impl Lines {
         Ok(Self {
             reader,
             defaults,
+            seen: Seen::default(),
             line: 0,
             bytes: 0,
         })
@@ -183,7 +185,10 @@ impl Lines {
         if let Some(text) = line.text()
             && !text.is_empty()
         {
-            line.event = self.defaults.complete(self.line, text.to_owned()).into_bytes();
+            line.event = self
+                .defaults
+                .complete(text.to_owned(), &mut self.seen)
+                .into_bytes();
         }
         Ok(Some(line))
     }
@@ -271,7 +276,6 @@ mod tests {
         let defaults = Defaults {
             kind: EventKind::Track,
             event: Some("Order Completed".to_owned()),
-            file_id: "f".to_owned(),
         };
         let format = format_of(&path, None).unwrap();
         let mut lines = Lines::open(&path, format, defaults).unwrap();
@@ -357,7 +361,6 @@ mod tests {
         let defaults = Defaults {
             kind: EventKind::Track,
             event: None,
-            file_id: "f".to_owned(),
         };
         let mut lines = Lines::open(&path, ImportFormat::Jsonl, defaults).unwrap();
         let long = lines.next_line().unwrap().unwrap();

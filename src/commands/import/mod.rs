@@ -1,7 +1,7 @@
 //! History from a file into a running serve: in pieces, resumable, exact at the end.
 //!
-//! A line without a messageId gets one made of the file's hash and its number, so that a line that is sent twice
-//! is stored once. How far a file came is kept in the data dir.
+//! A line without a messageId gets one made of its content, so that a line that is sent twice is stored once, also
+//! from a file that was mended. How far a file came is kept in the data dir.
 
 mod defaults;
 mod faults;
@@ -29,6 +29,8 @@ use crate::control::client::Client as Control;
 use crate::control::message::ImportTerms;
 use crate::event::EventKind;
 
+/// What a shell says of a command that SIGINT ended.
+const INTERRUPTED: u8 = 130;
 /// The size of a piece.
 const PIECE_EVENTS: usize = 500;
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -39,6 +41,7 @@ struct Job {
     arguments: Import,
     format: ImportFormat,
     defaults: Defaults,
+    file_id: String,
     control: Control,
     terms: ImportTerms,
 }
@@ -60,20 +63,27 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
     let defaults = Defaults {
         kind,
         event: arguments.event.clone(),
-        file_id: file_id(&arguments.file)?,
     };
+    let file_id = file_id(&arguments.file)?;
     let job = Job {
         config,
         arguments,
         format,
         defaults,
+        file_id,
         control,
         terms,
     };
     if job.arguments.dry_run {
         preview::dry_run(&job).await
     } else {
-        import(&job).await
+        tokio::select! {
+            done = import(&job) => done,
+            _ = tokio::signal::ctrl_c() => {
+                eprintln!("\ninterrupted; repeat the command and it goes on where it was");
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+        }
     }
 }
 
@@ -81,7 +91,7 @@ async fn import(job: &Job) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::open(
         &job.config.data_dir,
         &job.arguments,
-        job.defaults.file_id.clone(),
+        job.file_id.clone(),
         job.terms.now,
     )?;
     let lines = job.open()?;

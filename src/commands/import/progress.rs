@@ -28,6 +28,9 @@ pub(super) struct Progress {
     done: bool,
     #[serde(skip)]
     path: PathBuf,
+    /// Held against a second import of the same.
+    #[serde(skip)]
+    _lock: Option<File>,
     /// The numbers of the rejected lines.
     #[serde(skip)]
     rejected_lines: HashSet<u64>,
@@ -47,6 +50,13 @@ impl Progress {
         let folder = data_dir.join("imports");
         make_private(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = folder.join(format!("{}.json", run_id(&file_id, arguments)));
+        let lock = File::create(path.with_extension("lock"))?;
+        if lock.try_lock().is_err() {
+            anyhow::bail!(
+                "another import of {} with these flags is running; wait for it, or stop it and repeat the command",
+                arguments.file.display()
+            );
+        }
         let known: Option<Self> = fs::read(&path)
             .ok()
             .filter(|_| !arguments.restart)
@@ -54,6 +64,7 @@ impl Progress {
         let mut progress = Self {
             file_id,
             path,
+            _lock: Some(lock),
             ..known.unwrap_or_default()
         };
         if progress.lines == 0 || progress.done {

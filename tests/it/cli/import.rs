@@ -249,6 +249,41 @@ async fn a_terminal_shows_progress() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_mended_and_has_grown_adds_only_what_is_new() {
+    let serve = Serve::start("").await;
+    let line =
+        |user: &str| format!(r#"{{"event": "E", "userId": "{user}", "timestamp": "2025-03-01T00:00:00Z"}}"#);
+    // Equal lines are two events; the third one is mended afterwards.
+    let first = [line("a"), line("a"), line(""), line("b")].join("\n");
+    let path = file(&serve, "grows.jsonl", &first);
+    let import = ["import", path.to_str().unwrap()];
+    let ran = serve.cli(&import).await;
+    assert!(
+        ran.stdout
+            .contains("4 lines: 3 stored new, 0 already there, 1 refused"),
+        "{}",
+        ran.stdout
+    );
+    let second = [
+        line("0-new"),
+        line("a"),
+        line("a"),
+        line("c"),
+        line("b"),
+        line("d"),
+    ]
+    .join("\n");
+    file(&serve, "grows.jsonl", &second);
+    let stdout = serve.cli(&import).await.expect(0);
+    assert!(
+        stdout.contains("6 lines: 3 stored new, 3 already there, 0 refused"),
+        "{stdout}"
+    );
+    let users = "SELECT string_agg(user_id, ' ' ORDER BY user_id) FROM events";
+    assert_eq!(serve.value(users).await, "0-new a a b c d");
+}
+
+#[tokio::test]
 async fn a_missing_file_is_a_problem() {
     let serve = super::shared().await;
     let ran = serve.cli(&["import", "nowhere.jsonl"]).await;
