@@ -179,22 +179,27 @@ mod tests {
         fs::write(&file, "{}").unwrap();
         let open = |arguments: &Import| {
             let file_id = file_id(&arguments.file).unwrap();
-            Progress::open(folder.path(), arguments, file_id, Timestamp::now()).unwrap()
+            Progress::open(folder.path(), arguments, file_id, Timestamp::now())
         };
         let same = import(&file);
-        let mut progress = open(&same);
+        let mut progress = open(&same).unwrap();
         progress.reject(3, true);
         progress.save(5).unwrap();
         progress.reject(7, false);
-        let mut again = open(&same);
+        let refused = open(&same).unwrap_err().to_string();
+        assert!(refused.contains("another import of"), "{refused}");
+        let began_at = progress.began_at;
+        drop(progress);
+        let mut again = open(&same).unwrap();
         assert_eq!((again.lines, again.rejected, again.lost), (5, 1, 0));
-        assert_eq!(again.began_at, progress.began_at);
+        assert_eq!(again.began_at, began_at);
         again.finish().unwrap();
+        assert!(again.is_rejected(3) && !again.is_rejected(7));
+        drop(again);
         assert!(
-            open(&same).began_at > again.began_at,
+            open(&same).unwrap().began_at > began_at,
             "a finished import begins anew"
         );
-        assert!(again.is_rejected(3) && !again.is_rejected(7));
         let (mut source, mut event, mut kind, mut restart) =
             (import(&file), import(&file), import(&file), same);
         source.source = "other".to_owned();
@@ -202,7 +207,7 @@ mod tests {
         kind.kind = "page".to_owned();
         restart.restart = true;
         for other in [source, event, kind, restart] {
-            assert_eq!(open(&other).lines, 0, "{other:?}");
+            assert_eq!(open(&other).unwrap().lines, 0, "{other:?}");
         }
     }
 }
