@@ -20,6 +20,7 @@ fuzz_target!(|input: (&str, bool, bool)| {
         trusted,
         kind: (!imported).then_some(EventKind::Page),
         origin: if imported { Origin::Imported } else { Origin::Live },
+        may_backdate: imported,
         received_at: "2027-01-15T08:00:00Z".parse().unwrap(),
         defaults: Defaults::default(),
         client: Client::default(),
