@@ -161,7 +161,7 @@ fn scan(file: &File, segment: &Segment) -> Result<Found, LogError> {
                 warn!(
                     segment = %path,
                     position,
-                    "a write was interrupted; its torn end, never acknowledged, was cut off and lies beside the file"
+                    "a write was interrupted; its torn end, never acknowledged, was cut off"
                 );
                 return Ok(found);
             }
@@ -210,7 +210,10 @@ fn cut(file: &File, segment: &Segment, position: u64) -> io::Result<()> {
     let length = file.metadata()?.len().saturating_sub(position);
     let mut torn = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut torn, position)?;
-    std::fs::write(segment.path.with_extension("torn"), torn)?;
+    // For whoever wants to look; a full disk must not keep the log from opening.
+    if let Err(error) = std::fs::write(segment.path.with_extension("torn"), torn) {
+        warn!(%error, "the torn end could not be kept");
+    }
     file.set_len(position)?;
     segment.set_durable(position);
     Ok(())
