@@ -9,15 +9,17 @@ YES ?=
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TEST_VENV := tests/.cache/venv
+SDK_VENV := tests/.cache/venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test interop soak bench setup-run setup-test
+.PHONY: help run build install test test-sdk interop soak bench bench-peers bench-sdk setup-run setup-test
 
 help: ## Lists the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking),"
-	@echo "             ONLY (parts of bench: capture ingest visible memory start;"
+	@echo "             ONLY (parts of bench: capture ingest pixel visible memory start userprint"
+	@echo "             kafka-ingest kafka-capture kafka-lag kafka-debezium;"
 	@echo "             tests of soak: soak::over_kafka kafka::cluster kafka::namespaces …)"
 
 run: setup-run build ## Installs what is missing, builds, and serves on this machine
@@ -40,13 +42,32 @@ test: setup-test ## Runs every check and test, as CI does
 		echo "cargo-deny is not installed: licences and sources of the dependencies were not checked"; \
 	fi
 	INSTA_UPDATE=no MOMSFLOW_TEST_PYTHON="$(CURDIR)/$(TEST_VENV)/bin/python" cargo test --locked --all-targets
+	@$(MAKE) --no-print-directory test-sdk
+
+test-sdk: setup-test ## Checks and tests the Python SDK against a real serve
+	cargo build --locked
+	cd sdk/python && ../../$(SDK_VENV)/bin/ruff check . && ../../$(SDK_VENV)/bin/ruff format --check . && \
+		../../$(SDK_VENV)/bin/mypy && \
+		MOMSFLOW_BINARY="$(abspath $(TARGET_DIR))/debug/momsflow" ../../$(SDK_VENV)/bin/pytest $(if $(ONLY),-k '$(ONLY)')
 
 interop: setup-run ## Tries unmodified Segment SDKs and prints what was sent and stored
 	@tests/interop/setup.sh full
 	MOMSFLOW_INTEROP=1 cargo test --locked --test it -- interop:: --nocapture --test-threads=1
 
-bench: setup-run ## Measures this build against its peers; a quiet machine and some ten minutes
-	cargo bench --locked --bench pipeline $(if $(ONLY),-- $(ONLY))
+bench: setup-run ## Measures this build against its peers; a quiet machine and some twenty minutes
+	@scripts/fetch-kafka.sh
+	$(if $(filter-out userprint,$(or $(ONLY),all)),cargo bench --locked --bench pipeline -- $(filter-out userprint,$(ONLY)))
+	$(if $(filter userprint,$(or $(ONLY),userprint)),cargo bench --locked --bench userprint)
+
+bench-peers: setup-run ## Measures Kafka to PostgreSQL against the Debezium JDBC sink, which it fetches
+	@scripts/fetch-kafka.sh
+	@scripts/fetch-jars.sh peers tests/benches/peers/pom.xml
+	cargo bench --locked --bench pipeline -- kafka-debezium
+
+bench-sdk: setup-test build ## Measures the Python SDK beside Segment's and RudderStack's
+	cd sdk/python && export MOMSFLOW_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" && \
+		../../$(SDK_VENV)/bin/python bench/compare.py && \
+		SDK_BULK_EVENTS=1000000 ../../$(SDK_VENV)/bin/pytest -s --timeout 900 tests/test_bulk.py
 
 soak: setup-test build ## Kills, freezes, cuts, fills, floods a release build: SOAK_SECONDS (600), SOAK_SEED repeats a run
 	SOAK_SECONDS="$${SOAK_SECONDS:-600}" MOMSFLOW_TEST_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" \
@@ -57,5 +78,5 @@ setup-run:
 	@YES='$(YES)' scripts/setup.sh run
 
 setup-test:
-	@TEST_VENV='$(TEST_VENV)' scripts/setup.sh test
+	@TEST_VENV='$(TEST_VENV)' SDK_VENV='$(SDK_VENV)' scripts/setup.sh test
 	@tests/interop/setup.sh short

@@ -2,7 +2,8 @@
 # Installs what momsflow needs on Debian and Ubuntu; elsewhere says what to install.
 #
 # setup.sh run    for building and serving: a C compiler and PostgreSQL 14 or later. Asks first.
-# setup.sh test   for the tests as well: Python with tests/requirements.txt, and Kafka where there is Java and Maven.
+# setup.sh test   for the tests as well: Python with tests/requirements.txt, another for the SDK's tests, and where there is
+#                 Java and Maven, Kafka and the peers of the benches.
 #                 Asks only on a terminal outside CI.
 set -eu
 
@@ -80,23 +81,26 @@ install_missing() {
     [ -z "$packages" ] || fail "still missing after the installation:$packages"
 }
 
+# make_venv FOLDER REQUIREMENTS
 make_venv() {
-    [ -f tests/requirements.txt ] || return 0
-    if ! cmp -s tests/requirements.txt "$TEST_VENV/requirements.txt"; then
-        say "installing the Python packages of tests/requirements.txt"
-        rm -rf "$TEST_VENV"
-        python3 -m venv "$TEST_VENV"
-        "$TEST_VENV/bin/pip" install --quiet --disable-pip-version-check --retries 8 -r tests/requirements.txt ||
-            fail "The Python packages of tests/requirements.txt cannot be installed: is PyPI reachable?"
+    [ -f "$2" ] || return 0
+    if ! cmp -s "$2" "$1/requirements.txt"; then
+        say "installing the Python packages of $2"
+        rm -rf "$1"
+        python3 -m venv "$1"
+        "$1/bin/pip" install --quiet --disable-pip-version-check --retries 8 -r "$2" ||
+            fail "The Python packages of $2 cannot be installed: is PyPI reachable?"
         # Copied last, so that an interrupted installation is repeated.
-        cp tests/requirements.txt "$TEST_VENV/requirements.txt"
+        cp "$2" "$1/requirements.txt"
     fi
 }
 
 command -v cargo >/dev/null || fail "momsflow is built with Rust, which is missing: see https://rustup.rs"
 install_missing
 if [ "$purpose" = test ]; then
-    make_venv
+    make_venv "$TEST_VENV" tests/requirements.txt
+    make_venv "${SDK_VENV:-tests/.cache/venv-sdk}" sdk/python/requirements-test.txt
     scripts/fetch-cdnow.sh "$TEST_VENV/bin/python"
     scripts/fetch-kafka.sh
+    scripts/fetch-jars.sh peers tests/benches/peers/pom.xml
 fi

@@ -1,8 +1,12 @@
 //! The command line, as clap types.
 
+mod identity;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use identity::{Identity, Revoke};
 
 use crate::config::Role;
 
@@ -42,7 +46,7 @@ pub enum Command {
     Check(Check),
     /// Brings the schema of both databases up to date (serve does it too).
     Migrate,
-    /// Shows what runs: roles, lag by partition, rates, last errors.
+    /// Shows what runs: roles, lag by partition, rates, dead letters that wait, last errors.
     Status(Json),
     /// Prints the events as they arrive in the log.
     Tail(Tail),
@@ -52,11 +56,17 @@ pub enum Command {
     /// Shows the event catalogue.
     #[command(subcommand)]
     Events(Events),
-    /// Sends history from a file into a running serve, each line once, however often it is repeated.
+    /// Sends history from a file or a pipe into a running serve, each line once, however often it is repeated.
     Import(Import),
+    /// Shows whose events are whose, and takes wrong joins back.
+    #[command(subcommand)]
+    Identity(Identity),
+    /// Looks after the pixel's keys.
+    #[command(subcommand)]
+    Pixel(Pixel),
     /// Opens psql on a database in use, to read or (--write) to change it.
     Psql(Psql),
-    /// Prints how Grafana or Metabase connects: host, port, database, user, password.
+    /// Prints how Grafana or Metabase connects to the embedded PostgreSQL: host, port, database, user, password.
     Connect(Connect),
     /// Shows the configuration in use, or describes every key.
     #[command(subcommand)]
@@ -192,10 +202,10 @@ pub const DEFAULT_IMPORT_SOURCE: &str = "import";
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event,\nname, userId, anonymousId, groupId, previousId, messageId and timestamp are the event's fields, all\nothers its properties.\n\nEach event needs userId or anonymousId; track events need a name (event, or --event); and each needs a\ntimestamp with its zone: 2025-03-01T12:00:00Z or 2025-03-01T12:00:00+01:00. A time without zone is\nrefused, since nobody knows which moment it means, and so is a number.\n\nWhere each of the first 100 lines is refused, nothing is sent: something is wrong with the whole file.\nLater ones are kept as dead letters.\n\nExamples:\n  momsflow import history.jsonl --dry-run\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed' --source shop --new-source"
+    after_help = "A JSONL file has one Segment event a line. A CSV file has a header; the columns type, event, name, userId, anonymousId, groupId, previousId, messageId and timestamp are the event's fields, all others its properties.\n\nEach event needs userId or anonymousId; track events need a name (event, or --event); and each needs a timestamp with its zone: 2025-03-01T12:00:00Z or 2025-03-01T12:00:00+01:00. A time without zone is refused, since nobody knows which moment it means, and so is a number.\n\nWhere each of the first 100 lines is refused, nothing is sent: something is wrong with the whole file. Later ones are kept as dead letters.\n\nA pipe is copied into the data dir first, as its lines are read several times. Repeated with the same lines, an import goes on where it was interrupted, from a pipe too.\n\nExamples:\n  momsflow import history.jsonl --dry-run\n  momsflow import history.jsonl\n  momsflow import orders.csv --event 'Order Completed' --source shop --new-source\n  momsflow import history-2025.jsonl.gz\n  ssh old-host cat export.jsonl | momsflow import - --format jsonl"
 )]
 pub struct Import {
-    /// A .jsonl or .csv file.
+    /// A .jsonl or .csv file, also packed as .gz or .zst; - is standard input.
     pub file: PathBuf,
     /// The format, where the file's name does not tell.
     #[arg(long, value_enum)]
@@ -234,7 +244,7 @@ pub enum ImportFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --write nothing can be changed by mistake: on the embedded PostgreSQL psql is the read-only role\nof the dashboards, which sees the tables that mean something to people; on a server of your own it is\nthe role of the URL in read-only transactions.\n\nExamples:\n  momsflow psql\n  momsflow psql events -- -c 'select count(*) from events'\n  momsflow psql views\n  momsflow psql --write -- -c 'create index on events (source)'"
+    after_help = "Without --write nothing can be changed by mistake: on the embedded PostgreSQL psql is the read-only role of the dashboards, which sees the tables that mean something to people; on a server of your own it is the role of the URL in read-only transactions.\n\nExamples:\n  momsflow psql\n  momsflow psql events -- -c 'select count(*) from events'\n  momsflow psql views\n  momsflow psql --write -- -c 'create index on events (source)'"
 )]
 pub struct Psql {
     /// Which database.
@@ -269,6 +279,25 @@ pub struct Connect {
 pub enum Tool {
     Grafana,
     Metabase,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Pixel {
+    /// Lists the keys that sign visitors' cookies, or makes the next one.
+    #[command(subcommand)]
+    Keys(PixelKeys),
+}
+
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Visitors keep their ids: a cookie under an older key holds until it is out of date, and is signed anew at the next visit.\n\nExamples:\n  momsflow pixel keys list\n  momsflow pixel keys rotate"
+)]
+pub enum PixelKeys {
+    /// Shows which keys there are and which one signs; never a key itself.
+    List(Json),
+    /// Makes a key that signs from now on, in the running serve too. Where the keys are those of the config, prints the
+    /// section to add there, on every host.
+    Rotate(Json),
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -28,8 +28,8 @@ pub enum DataDirError {
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    /// The lock lives as long as the open file.
-    _lock: File,
+    /// It lives as long as the open file.
+    lock: File,
 }
 
 impl DataDir {
@@ -70,7 +70,7 @@ impl DataDir {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 
     /// The absolute path of the folder.
@@ -102,6 +102,19 @@ impl DataDir {
     /// Names this installation, in leases for one; made once and kept.
     pub fn instance_id(&self) -> Result<String, DataDirError> {
         self.secret("instance-id", || Uuid::new_v4().to_string())
+    }
+
+    /// Names the folder on this machine until its next boot. A copy of it, and a restored one, has another name, and who
+    /// holds the lock is the only process that has this one.
+    pub fn place(&self) -> Result<String, DataDirError> {
+        let lock = self.lock.metadata().map_err(|source| DataDirError::Io {
+            path: self.path.join("lock"),
+            source,
+        })?;
+        // Only Linux tells one boot from another; elsewhere the name of the machine has to do.
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        Ok(format!("{}:{}:{}", boot.trim(), lock.dev(), lock.ino()))
     }
 
     /// Reads a small file of mode 600, or makes it with what `make` gives.

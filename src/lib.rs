@@ -1,18 +1,19 @@
 //! momsflow: an event pipeline for content platforms in one binary.
 //!
 //! ```text
-//! SDKs ─► http ─► roles::ingest ─► broker (event log) ─► roles::capture ─► store (PostgreSQL)
-//!                   │ event::decode      embedded | kafka      │ event::wire      events, positions,
-//!                   └ one answer an event                      └ one transaction  dead letters, rollups
+//! SDKs, pages ─► http ─► roles::{ingest, pixel} ─► collector ─► broker (event log) ─► roles::capture ─► store (PostgreSQL)
+//!                          │ one answer an event    │ event::decode   embedded | kafka   │ event::wire      events, positions,
+//!                          └ userprint              └ event::wire                        └ one transaction  dead letters, rollups
 //! ```
 //!
-//! Imports run one way: `main → commands → app → control → roles → {http, broker, store, embedded} → event`;
-//! `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
+//! Imports run one way: `main → commands → app → control → roles → collector →
+//! {http, broker, store, embedded} → identity → event → userprint`; `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
 
 pub mod app;
 pub mod broker;
 pub mod cli;
 pub mod clock;
+pub mod collector;
 pub mod commands;
 pub mod config;
 pub mod control;
@@ -20,9 +21,12 @@ pub mod data_dir;
 pub mod embedded;
 pub mod event;
 pub mod http;
+pub mod identity;
 pub mod lifecycle;
 pub mod private;
 pub mod retry;
 pub mod roles;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
+pub mod userprint;

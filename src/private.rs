@@ -127,6 +127,22 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     sync_folder(path.parent().unwrap_or(path))
 }
 
+/// A path in `folder` that nothing has, or something that may be replaced: `stem.extension`, `stem-2.extension` and so on.
+pub fn free_name(
+    folder: &Path,
+    stem: &str,
+    extension: &str,
+    may_be_replaced: impl Fn(&Path) -> bool,
+) -> PathBuf {
+    let mut path = folder.join(format!("{stem}.{extension}"));
+    let mut number = 1;
+    while path.symlink_metadata().is_ok() && !may_be_replaced(&path) {
+        number += 1;
+        path = folder.join(format!("{stem}-{number}.{extension}"));
+    }
+    path
+}
+
 /// Makes a rename in `folder` durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()

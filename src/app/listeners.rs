@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http::{Bound, holder};
 
@@ -22,11 +22,17 @@ pub(super) fn take(config: &Config) -> anyhow::Result<(Listeners, DataDir)> {
         true => Some(DataDir::open(&config.data_dir)?),
         false => None,
     };
-    let http = match config.roles.contains(&Role::Ingest) {
-        true => Some(bind("http.listen", config.http.listen)?),
-        false => None,
+    let http = match config.takes_events() {
+        true => bind("http.listen", config.http.listen).map(Some),
+        false => Ok(None),
     };
-    let admin = bind("admin.listen", config.admin.listen)?;
+    let (http, admin) = match (http, bind("admin.listen", config.admin.listen)) {
+        (Ok(http), Ok(admin)) => (http, admin),
+        (http, admin) => {
+            let refused: Vec<_> = http.err().into_iter().chain(admin.err()).collect();
+            return Err(cannot(&refused));
+        }
+    };
     let data_dir = match existing {
         Some(data_dir) => data_dir,
         None => DataDir::open(&config.data_dir)?,
@@ -34,20 +40,53 @@ pub(super) fn take(config: &Config) -> anyhow::Result<(Listeners, DataDir)> {
     Ok((Listeners { http, admin }, data_dir))
 }
 
-fn bind(field: &str, addr: SocketAddr) -> anyhow::Result<Bound> {
-    Bound::bind(addr).map_err(|error| cannot_listen(field, addr, &error))
+/// Why a listener's address is not to be had.
+struct Refused {
+    field: &'static str,
+    reason: String,
 }
 
-pub(super) fn cannot_listen(field: &str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
-    let variable = field.to_uppercase().replace('.', "__");
-    let taken_by = match error.kind() {
-        io::ErrorKind::AddrInUse => holder(addr.port()),
-        _ => None,
+fn bind(field: &'static str, addr: SocketAddr) -> Result<Bound, Refused> {
+    Bound::bind(addr).map_err(|error| Refused::new(field, addr, &error))
+}
+
+impl Refused {
+    fn new(field: &'static str, addr: SocketAddr, error: &io::Error) -> Self {
+        let taken_by = match error.kind() {
+            io::ErrorKind::AddrInUse => holder(addr.port()),
+            _ => None,
+        };
+        let taken_by = taken_by.map_or_else(String::new, |holder| format!("; {holder} listens there"));
+        Self {
+            field,
+            reason: format!("cannot listen on {addr} ({field}): {error}{taken_by}"),
+        }
+    }
+}
+
+/// All that are refused at once: whoever starts a second momsflow needs two other ports.
+fn cannot(refused: &[Refused]) -> anyhow::Error {
+    let reasons: Vec<_> = refused.iter().map(|one| one.reason.as_str()).collect();
+    let fields: Vec<_> = refused.iter().map(|one| one.field).collect();
+    let variables: Vec<_> = fields
+        .iter()
+        .map(|field| {
+            let name = field.to_uppercase().replace('.', "__");
+            format!("MOMSFLOW_{name}=127.0.0.1:0")
+        })
+        .collect();
+    let ports = match refused.len() {
+        1 => "takes a free port",
+        _ => "take free ports",
     };
-    let taken_by = taken_by.map_or_else(String::new, |holder| format!("; {holder} listens there"));
     anyhow::anyhow!(
-        "cannot listen on {addr} ({field}): {error}{taken_by}\n\n\
-         hint: is another momsflow running? Stop it, or set {field} in the config; \
-         MOMSFLOW_{variable}=127.0.0.1:0 takes a free port"
+        "{}\n\nhint: is another momsflow running? Stop it, or set {} in the config; {} {ports}",
+        reasons.join("\n"),
+        fields.join(" and "),
+        variables.join(" "),
     )
+}
+
+pub(super) fn cannot_listen(field: &'static str, addr: SocketAddr, error: &io::Error) -> anyhow::Error {
+    cannot(&[Refused::new(field, addr, error)])
 }

@@ -79,7 +79,7 @@ impl Log {
         }
         kafka_mark::note(data_dir.path(), &config.kafka)?;
         let known = kafka.log.clone().map(|log| log as Arc<dyn EventLog>);
-        let is_spooled = config.roles.contains(&Role::Ingest) && config.spool.max_size.as_u64() > 0;
+        let is_spooled = config.takes_events() && config.spool.max_size.as_u64() > 0;
         let spool = if is_spooled {
             let folder = data_dir.private_folder("spool")?;
             Some(Spool::open(&folder, &config.spool, clock.clone(), wire::spooled).await?)
@@ -157,11 +157,20 @@ pub(super) fn cannot_open(folder: &Path, error: &LogError) -> anyhow::Error {
     )
 }
 
+/// What this process will do with the topic.
+pub fn needs(config: &Config) -> kafka::Needs {
+    kafka::Needs {
+        max_event: config.ingest.max_event.as_u64(),
+        appends: config.takes_events(),
+        fetches: config.roles.contains(&Role::Capture),
+    }
+}
+
 impl Reached {
     /// Tries once to reach Kafka; the inner error is the reason why it has to be tried again.
     async fn reach(&mut self) -> anyhow::Result<Result<(), String>> {
-        let Config { kafka, ingest, .. } = &self.config;
-        match kafka::prepare(kafka, ingest.max_event.as_u64()).await {
+        let kafka = &self.config.kafka;
+        match kafka::prepare(kafka, needs(&self.config)).await {
             Ok(found) => {
                 self.log = Some(KafkaLog::open(kafka, &found, &self.clock)?);
                 Ok(Ok(()))

@@ -7,9 +7,11 @@ mod former_log;
 mod kafka_mark;
 mod listeners;
 mod log;
+mod owner;
 mod parts;
 mod postgres;
 mod stages;
+mod userprint;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,9 +27,13 @@ use self::former_log::FormerLog;
 pub use self::former_log::foresee as foresee_drain;
 pub use self::kafka_mark::refuse as refuse_to_leave_kafka;
 use self::listeners::{Listeners, cannot_listen};
+pub use self::log::needs as needs_of_kafka;
+use self::owner::Owner;
 use self::parts::{Parts, Shared};
 use self::stages::Stages;
+pub use self::userprint::foresee as foresee_userprint_keys;
 use crate::broker::{EventLog, intake};
+use crate::collector::Collector;
 use crate::config::{Config, Role};
 use crate::control::server::Control;
 use crate::control::{new_socket, server};
@@ -35,7 +41,8 @@ use crate::data_dir::DataDir;
 use crate::http::admin::AdminServer;
 use crate::http::{Bound, DEFAULT_SOURCE, Gate, Server, Source, Sources};
 use crate::lifecycle::Stop;
-use crate::roles::{capture, ingest};
+use crate::roles::pixel::Pixel;
+use crate::roles::{capture, ingest, pixel};
 use crate::telemetry;
 
 /// How often metrics are folded.
@@ -115,19 +122,14 @@ async fn start(
 ) -> anyhow::Result<Addresses> {
     let metrics = telemetry::start_metrics().map_err(anyhow::Error::msg)?;
     let (sources, write_key_file) = sources(&config, data_dir, env)?;
-    let Parts { log, former, shared } = Parts::open(stages, config, data_dir).await?;
+    let Parts { log, former, shared } = Parts::open(stages, config, data_dir, env).await?;
     log.keep(stages, &shared.health, shared.config.shutdown_deadline);
     keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
-        start_capture(stages, &shared, former, data_dir.instance_id()?);
+        start_capture(stages, &shared, former, Owner::of(data_dir)?);
     }
-    let ingest = Arc::new(ingest::Ingest::new(
-        shared.intake.clone(),
-        shared.clock.clone(),
-        &shared.config,
-    ));
     let http = match listeners.http {
-        Some(bound) => Some(start_ingest(stages, &shared, bound, sources, &ingest)?),
+        Some(bound) => Some(start_http(stages, &shared, bound, sources)?),
         None => None,
     };
     let control = Arc::new(shared.control(http));
@@ -187,7 +189,7 @@ fn keep_metrics(stages: &mut Stages, metrics: PrometheusHandle) {
     });
 }
 
-fn start_capture(stages: &mut Stages, shared: &Shared, former: Option<FormerLog>, owner: String) {
+fn start_capture(stages: &mut Stages, shared: &Shared, former: Option<FormerLog>, owner: Owner) {
     let (log, clock, health) = (shared.log.clone(), shared.clock.clone(), shared.health.clone());
     let (config, status) = (shared.config.clone(), shared.capture.clone());
     let known = shared.databases.clone();
@@ -206,8 +208,9 @@ fn start_capture(stages: &mut Stages, shared: &Shared, former: Option<FormerLog>
             health: health.clone(),
             config: config.capture.clone(),
             backdate_from: config.ingest.backdate_from,
-            owner: owner.clone(),
-            name: process_name(),
+            owner: owner.id.clone(),
+            place: owner.place.clone(),
+            name: owner.name.clone(),
             status,
             shutdown_deadline: config.shutdown_deadline,
         };
@@ -237,22 +240,29 @@ async fn reached(mut log: intake::Log) -> anyhow::Result<Arc<dyn EventLog>> {
         .context("the event log was given up")
 }
 
-/// Tells the capture hosts apart, for people.
-fn process_name() -> String {
-    let host = rustix::system::uname();
-    format!("{}:{}", host.nodename().to_string_lossy(), std::process::id())
-}
-
-fn start_ingest(
+/// Starts the roles that take events from the public.
+fn start_http(
     stages: &mut Stages,
     shared: &Shared,
     bound: Bound,
     sources: Sources,
-    ingest: &Arc<ingest::Ingest>,
 ) -> anyhow::Result<SocketAddr> {
     let (config, health) = (&shared.config, &shared.health);
     let gate = Arc::new(Gate::new(&config.http, sources));
-    let routes = vec![ingest::routes(ingest.clone())];
+    let collector = Collector::new(shared.intake.clone(), shared.clock.clone(), config)
+        .with_userprints(shared.userprints.clone());
+    let collector = Arc::new(collector);
+    let mut routes = Vec::new();
+    if config.roles.contains(&Role::Ingest) {
+        routes.push(ingest::routes(collector.clone()));
+    }
+    let mut pixel = None;
+    if config.roles.contains(&Role::Pixel) {
+        let (userprints, clock) = (shared.userprints.clone(), shared.clock.clone());
+        let started = Arc::new(Pixel::new(collector, userprints, clock, config));
+        routes.push(pixel::routes(started.clone()));
+        pixel = Some(started);
+    }
     let server = Server::listen(
         bound,
         &config.http,
@@ -265,10 +275,17 @@ fn start_ingest(
     let addr = server.addr();
     info!(%addr, "http listens");
     let token = stages.front.token();
-    stages.front.spawn("http", server.run(token.clone()));
+    let serving = server.run(token.clone());
+    stages.front.spawn("http", async move {
+        let served = serving.await;
+        if let Some(pixel) = pixel {
+            pixel.finish().await;
+        }
+        served
+    });
     stages.front.spawn(
         "ingest",
-        ingest::Ingest::watch_intake(shared.intake.clone(), health.clone(), token),
+        Collector::watch_intake(shared.intake.clone(), health.clone(), token),
     );
     Ok(addr)
 }
@@ -289,10 +306,13 @@ fn start_admin(
     // The address is set once: this function is the only one that does.
     let _ = control.admin.set(addr);
     let server = server
-        .with_socket(&socket, vec![server::routes(control)])
+        .with_socket(&socket, vec![server::routes(control.clone())])
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
     info!(%addr, "admin listens");
     let token = stages.back.token();
-    stages.back.spawn("admin", server.run(token));
+    stages.back.spawn("admin", server.run(token.clone()));
+    stages
+        .back
+        .spawn("rates", async move { control.keep_rates(token).await });
     Ok(addr)
 }

@@ -1,4 +1,6 @@
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -7,15 +9,19 @@ use super::former_log::FormerLog;
 use super::log::Log;
 use super::postgres::{self, Known};
 use super::stages::Stages;
+use super::userprint;
 use crate::broker::intake::{self, Intake};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::former_log;
+use crate::control::pixel::UserprintKeys;
+use crate::control::rates::Meter;
 use crate::control::server::{self, Control};
 use crate::data_dir::DataDir;
 use crate::event::Policy;
 use crate::lifecycle::Health;
 use crate::roles::capture;
+use crate::userprint::Userprints;
 
 /// Connections to PostgreSQL beside those of capture's partitions.
 const SPARE_CONNECTIONS: usize = 4;
@@ -31,6 +37,7 @@ pub(super) struct Parts {
 /// What the roles and the control socket share.
 pub(super) struct Shared {
     pub(super) config: Config,
+    pub(super) data_dir: PathBuf,
     pub(super) clock: Clock,
     pub(super) started_at: Timestamp,
     pub(super) health: Health,
@@ -39,6 +46,7 @@ pub(super) struct Shared {
     pub(super) intake: Arc<Intake>,
     pub(super) databases: Known,
     pub(super) capture: capture::Status,
+    pub(super) userprints: Userprints,
 }
 
 impl Parts {
@@ -47,17 +55,20 @@ impl Parts {
         stages: &mut Stages,
         config: Config,
         data_dir: &DataDir,
+        env: &HashMap<String, String>,
     ) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let started_at = clock.now();
         let health = Health::default();
+        let userprints = userprint::open(&config, data_dir, env, started_at)?;
         let mut log = Log::open(&config, data_dir, &clock).await?;
         let former = log.take_former();
         let connections =
             partitions(&log, &config) + former.as_ref().map_or(0, FormerLog::connections) + SPARE_CONNECTIONS;
         let shared = Shared {
-            databases: postgres::open(&config, data_dir.path(), &health, stages, connections).await?,
+            databases: postgres::open(&config, data_dir.path(), &health, stages, connections, env).await?,
             config,
+            data_dir: data_dir.path().to_owned(),
             clock,
             started_at,
             health,
@@ -65,6 +76,7 @@ impl Parts {
             former_log: former.as_ref().map(FormerLog::shown),
             intake: log.intake(),
             capture: capture::Status::default(),
+            userprints,
         };
         Ok(Self { log, former, shared })
     }
@@ -89,10 +101,17 @@ impl Shared {
             former_log: self.former_log.clone(),
             intake: self.intake.clone(),
             capture: self.capture.clone(),
-            importer: server::importer(self.intake.clone(), self.clock.clone(), &self.config),
+            meter: Meter::default(),
+            importer: server::importer(self.intake.clone(), self.clock.clone(), &self.config)
+                .with_userprints(self.userprints.clone()),
             sources: self.config.sources.clone(),
-            policy: Policy::new(&self.config.ingest),
+            policy: Policy::new(&self.config.ingest).with_userprints(self.userprints.clone()),
             databases: self.databases.clone(),
+            userprint_keys: UserprintKeys {
+                data_dir: self.data_dir.clone(),
+                are_kept: self.config.userprint_keys.is_empty(),
+                userprints: self.userprints.clone(),
+            },
             clock: self.clock.clone(),
         }
     }

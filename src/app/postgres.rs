@@ -2,6 +2,7 @@
 //!
 //! Nobody waits for it but those who need it: ingest takes events while a cluster recovers from a crash.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::retry::Backoff;
 use crate::store::databases::Databases;
 use crate::store::migrate::{Database, MigrateError, migrate};
 use crate::store::reader::grant_reader;
+use crate::store::server::Server;
 
 /// The part that `/ready` names while the schema is not there.
 const PART: &str = "event store";
@@ -32,7 +34,7 @@ pub(super) type Known = watch::Receiver<Option<Databases>>;
 /// to the event store.
 ///
 /// # Errors
-/// When the embedded one cannot run here, or its new cluster does not start. One that ran before is tried again
+/// When a URL or a certificate of the config cannot be read, or the embedded one cannot run here, or its new cluster does not start. One that ran before is tried again
 /// and again instead.
 pub(super) async fn open(
     config: &Config,
@@ -40,10 +42,11 @@ pub(super) async fn open(
     health: &Health,
     stages: &mut Stages,
     connections: usize,
+    env: &HashMap<String, String>,
 ) -> anyhow::Result<Known> {
     let (tell, known) = watch::channel(None);
-    if let (Some(events), Some(views)) = (&config.postgres.events_url, &config.postgres.views_url) {
-        let (events, views) = (events.reveal().parse()?, views.reveal().parse()?);
+    if let Some(servers) = config.postgres.servers(env)? {
+        let (events, views) = (Server::load(&servers.events)?, Server::load(&servers.views)?);
         tell.send_replace(Some(Databases::new(events, views, false, connections)));
         return Ok(known);
     }
@@ -53,7 +56,7 @@ pub(super) async fn open(
     }
     let options = Options::new(&config.postgres, data_dir, health.clone());
     let tell_of = move |postgres: &EmbeddedPostgres| {
-        let (events, views) = (postgres.events_config(), postgres.views_config());
+        let (events, views) = (postgres.events_config().into(), postgres.views_config().into());
         tell.send_replace(Some(Databases::new(events, views, true, connections)));
     };
     let token = stages.base.token();
@@ -149,15 +152,15 @@ pub(super) async fn migrated(mut known: Known, health: &Health) -> anyhow::Resul
 }
 
 async fn migrate_both(databases: &Databases) -> Result<(), MigrateError> {
-    for (database, config) in [
+    for (database, server) in [
         (Database::Events, &databases.events),
         (Database::Views, &databases.views),
     ] {
-        let report = migrate(config, database).await?;
+        let report = migrate(server, database).await?;
         if !report.applied.is_empty() {
             info!(%database, applied = report.applied.join(", "), "schema migrated");
         }
-        grant_reader(config, database, READER)
+        grant_reader(server, database, READER)
             .await
             .map_err(|source| MigrateError::Connection { database, source })?;
     }

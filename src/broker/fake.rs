@@ -38,6 +38,7 @@ pub struct FakeLog {
     appends: Mutex<VecDeque<Outcome>>,
     fetches: Mutex<VecDeque<Outcome>>,
     health: Mutex<Result<(), String>>,
+    longest: Mutex<usize>,
 }
 
 /// The records of a partition.
@@ -98,6 +99,7 @@ impl FakeLog {
             appends: Mutex::default(),
             fetches: Mutex::default(),
             health: Mutex::new(Ok(())),
+            longest: Mutex::new(usize::MAX),
         })
     }
 
@@ -114,6 +116,11 @@ impl FakeLog {
     /// Sets what [`EventLog::health`] says.
     pub fn set_health(&self, health: Result<(), String>) {
         *lock(&self.health) = health;
+    }
+
+    /// Sets how many bytes a value may have.
+    pub fn set_longest(&self, bytes: usize) {
+        *lock(&self.longest) = bytes;
     }
 
     /// Everything that a partition holds, whatever the script.
@@ -186,6 +193,10 @@ impl EventLog for FakeLog {
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
         let kept = self.kept(partition)?;
         follow(&self.appends, async {
+            let longest = *lock(&self.longest);
+            if records.iter().any(|record| record.value.len() > longest) {
+                return Err(LogError::BadRecord("it is too long".to_owned()));
+            }
             let mut base = 0;
             kept.send_modify(|kept| base = kept.append(records, &self.clock));
             Ok(base)

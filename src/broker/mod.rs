@@ -67,6 +67,10 @@ pub enum LogError {
         offset: i64,
         range: OffsetRange,
     },
+    /// One of the records is at fault: too long for the log, or not valid to it. Others of the call may have been
+    /// written; sent without it, they are taken.
+    #[error("the event log does not take a record: {0}")]
+    BadRecord(String),
     /// A fault that needs a person: a corrupt store, a wrong configuration.
     #[error("the event log failed: {0}")]
     Fatal(String),
@@ -122,6 +126,16 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
         max_bytes: usize,
         max_wait: Duration,
     ) -> Result<Vec<StoredRecord>, LogError>;
+
+    /// When the first record from `offset` on was appended; `None` where none is. Costs a reader of the partition nothing
+    /// of what it has read ahead.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    async fn appended_at(&self, partition: i32, offset: i64) -> Result<Option<Timestamp>, LogError> {
+        let records = self.fetch(partition, offset, 1, Duration::ZERO).await?;
+        Ok(records.first().map(|record| record.appended_at))
+    }
 
     /// The offsets that a partition holds now.
     async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError>;

@@ -3,9 +3,11 @@ use std::fmt::Display;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
+
 use super::databases::{databases, open};
 use super::{PROBLEM, output};
-use crate::app::{foresee_drain, refuse_to_leave_kafka};
+use crate::app::{foresee_drain, foresee_userprint_keys, needs_of_kafka, refuse_to_leave_kafka};
 use crate::broker::kafka::{self, PreflightError};
 use crate::config::{Config, Role};
 use crate::control::client::Client as Control;
@@ -21,6 +23,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     match Sources::load(&config.sources, &env) {
         Ok(_) => report.good("write keys", &keys(&config)),
         Err(error) => report.bad("write keys", &error),
+    }
+    if config.takes_events() {
+        match foresee_userprint_keys(&config, &env, Timestamp::now()) {
+            Ok(keys) => report.good("userprint keys", &keys),
+            Err(error) => report.bad("userprint keys", &format!("{error:#}")),
+        }
     }
     let running: Option<Status> = Control::new(&config.data_dir).get("/status").await.ok();
     match &running {
@@ -106,7 +114,7 @@ async fn check_kafka(config: &Config, report: &mut Report) {
         Err(error) => report.bad("former log", &error),
     }
     let topic = &config.kafka.topic;
-    match kafka::look(&config.kafka, config.ingest.max_event.as_u64()).await {
+    match kafka::look(&config.kafka, needs_of_kafka(config)).await {
         Err(error @ PreflightError::Unreachable(_)) => report.bad(
             "kafka",
             &format!(
@@ -140,10 +148,10 @@ async fn check_kafka(config: &Config, report: &mut Report) {
 
 async fn check_postgres(config: &Config, is_running: bool, report: &mut Report) {
     let needs_one = config.roles.contains(&Role::Capture) || !config.kafka.is_used();
-    if config.postgres.events_url.is_none() && !needs_one {
+    if !config.postgres.is_external() && !needs_one {
         return report.good("postgres", "none is needed, this host does not run capture");
     }
-    if config.postgres.events_url.is_none() && !is_running {
+    if !config.postgres.is_external() && !is_running {
         let cluster = config.data_dir.join("postgres").join("cluster");
         let made_by = std::fs::read_to_string(cluster.join("PG_VERSION"))
             .ok()
@@ -163,10 +171,19 @@ async fn check_postgres(config: &Config, is_running: bool, report: &mut Report) 
     };
     for (name, connection) in [("event store", databases.events), ("user views", databases.views)] {
         match open(&connection).await {
-            Ok(_) => report.good(name, "answers"),
+            Ok(_) if !config.postgres.is_external() => report.good(name, "answers"),
+            Ok(_) => {
+                let mode = connection.tls().mode().as_str();
+                report.good(name, &format!("answers, with sslmode {mode}"));
+            }
             Err(error) => report.bad(name, &format!("{error:#}")),
         }
     }
+}
+
+/// A hint or a note stands below what it belongs to.
+fn below(text: &str) -> String {
+    text.replace("\n\n", "\n         ")
 }
 
 /// What was checked.
@@ -178,13 +195,13 @@ struct Report {
 
 impl Report {
     fn good(&mut self, what: &str, detail: &str) {
+        let detail = below(detail);
         self.lines.push(format!("ok       {what}: {detail}"));
     }
 
     fn bad(&mut self, what: &str, reason: &impl Display) {
         self.problems += 1;
-        // A hint stands below its problem.
-        let reason = reason.to_string().replace("\n\n", "\n         ");
+        let reason = below(&reason.to_string());
         self.lines.push(format!("PROBLEM  {what}: {reason}"));
     }
 

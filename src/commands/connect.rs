@@ -19,7 +19,7 @@ struct DataSource {
 }
 
 pub(super) fn run(config: &Config, arguments: Connect) -> anyhow::Result<ExitCode> {
-    if config.postgres.events_url.is_some() {
+    if config.postgres.is_external() {
         bail!(
             "the databases are servers of your own (postgres.events_url)\n\n\
              hint: use a role of yours there that may only read"

@@ -32,11 +32,12 @@ fn print(entry: &CatalogEntry) -> anyhow::Result<()> {
         &entry.event
     };
     output::line(&format!(
-        "{} · {} · {} · {} events, {:.0} to {:.0}",
+        "{} · {} · {} · {} event{}, {:.0} to {:.0}",
         printable(name),
         entry.kind,
         entry.source,
         entry.events,
+        if entry.events == 1 { "" } else { "s" },
         entry.first_seen_at,
         entry.last_seen_at
     ))?;

@@ -6,9 +6,12 @@ mod connect;
 mod databases;
 mod dead_letters;
 mod events;
+mod identity;
 mod import;
+mod losses;
 mod migrate;
 mod output;
+mod pixel;
 mod psql;
 mod serve;
 mod status;
@@ -55,6 +58,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(action) => block_on(dead_letters::run(load(&global)?, action)),
         Command::Events(action) => block_on(events::run(load(&global)?, action)),
         Command::Import(arguments) => block_on(import::run(load(&global)?, arguments)),
+        Command::Identity(action) => block_on(identity::run(load(&global)?, action)),
+        Command::Pixel(action) => block_on(pixel::run(load(&global)?, action)),
         Command::Psql(arguments) => psql::run(&load(&global)?, arguments),
         Command::Connect(arguments) => connect::run(&load(&global)?, arguments),
         Command::Config(action) => config::run(&global, action),

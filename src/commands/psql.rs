@@ -1,15 +1,17 @@
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tokio_postgres::config::Host;
 
 use super::databases::{databases, for_reading};
 use crate::cli::{Database, Psql};
-use crate::config::Config;
+use crate::config::{Config, PostgresTls, PostgresTlsMode};
 use crate::embedded::find;
+use crate::store::server::Server;
 
 pub(super) fn run(config: &Config, arguments: Psql) -> anyhow::Result<ExitCode> {
     let databases = match arguments.write {
@@ -20,13 +22,7 @@ pub(super) fn run(config: &Config, arguments: Psql) -> anyhow::Result<ExitCode> 
         Database::Events => databases.events,
         Database::Views => databases.views,
     };
-    let host = match connection.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => bail!("the database's URL names no host"),
-    };
-    let port = connection.get_ports().first().copied().unwrap_or(5432);
-    let psql = |program| command(program, &connection, &host, port, &arguments);
+    let psql = |program| command(program, &connection, &arguments);
     let error = psql("psql".into()).exec();
     // Embedded PostgreSQL is found where packages put it, which is not always on the PATH; its psql is beside it.
     let beside = match error.kind() {
@@ -44,17 +40,13 @@ pub(super) fn run(config: &Config, arguments: Psql) -> anyhow::Result<ExitCode> 
     )
 }
 
-fn command(
-    program: PathBuf,
-    connection: &tokio_postgres::Config,
-    host: &str,
-    port: u16,
-    arguments: &Psql,
-) -> Command {
+fn command(program: PathBuf, server: &Server, arguments: &Psql) -> Command {
+    let connection = server.config();
     let mut psql = Command::new(program);
     // By environment, since arguments show in process lists.
-    psql.env("PGHOST", host)
-        .env("PGPORT", port.to_string())
+    psql.env("PGHOST", hosts(connection))
+        .env("PGPORT", ports(connection))
+        .envs(tls(server.tls()))
         .env("PGDATABASE", connection.get_dbname().unwrap_or_default())
         .env("PGUSER", connection.get_user().unwrap_or_default())
         .env("PGAPPNAME", "momsflow psql")
@@ -63,10 +55,51 @@ fn command(
         let own = std::env::var("PGOPTIONS").unwrap_or_default();
         psql.env("PGOPTIONS", read_only(&own));
     }
+    if let [first, ..] = connection.get_hostaddrs() {
+        psql.env("PGHOSTADDR", first.to_string());
+    }
     if let Some(password) = connection.get_password() {
         psql.env("PGPASSWORD", String::from_utf8_lossy(password).as_ref());
     }
     psql
+}
+
+/// One of several answers, as libpq has it.
+fn hosts(connection: &tokio_postgres::Config) -> String {
+    let named = connection.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    });
+    named.collect::<Vec<_>>().join(",")
+}
+
+fn ports(connection: &tokio_postgres::Config) -> String {
+    match connection.get_ports() {
+        [] => "5432".to_owned(),
+        ports => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// The same trust that momsflow has, over whatever the user's own environment says.
+fn tls(tls: &PostgresTls) -> Vec<(&'static str, OsString)> {
+    let mode = tls.mode();
+    let mut variables = vec![("PGSSLMODE", mode.as_str().into())];
+    let verifies = matches!(mode, PostgresTlsMode::VerifyCa | PostgresTlsMode::VerifyFull);
+    let authorities = tls.ca_file.clone().map(PathBuf::into_os_string);
+    // Before version 16 libpq has no word for the authorities that the system trusts.
+    let of_system = || {
+        openssl_probe::probe()
+            .cert_file
+            .map_or("system".into(), PathBuf::into_os_string)
+    };
+    if verifies {
+        variables.push(("PGSSLROOTCERT", authorities.unwrap_or_else(of_system)));
+    }
+    if let (Some(certificate), Some(key)) = (&tls.certificate_file, &tls.key_file) {
+        variables.push(("PGSSLCERT", certificate.into()));
+        variables.push(("PGSSLKEY", key.into()));
+    }
+    variables
 }
 
 /// The user's options with those of a session that only reads. The limit of 30 s on a statement is for dashboards;

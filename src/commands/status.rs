@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::losses::{not_sent, print_gaps};
 use super::output;
 use super::{PROBLEM, output::printable};
 use crate::broker::spool::SpoolStatus;
@@ -12,63 +13,39 @@ use crate::cli::Json;
 use crate::config::Config;
 use crate::control::client::Client as Control;
 use crate::control::former_log::FormerLogStatus;
-use crate::control::message::{LogPartition, Status};
+use crate::control::message::{LogPartition, Rates, Status};
 use crate::roles::capture::{HostStatus, PartitionStatus};
-
-/// Between two looks, from which rates are computed.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(config: Config, as_json: Json) -> anyhow::Result<ExitCode> {
     let control = Control::new(&config.data_dir);
-    let before: Status = control.get("/status").await?;
-    tokio::time::sleep(INTERVAL).await;
-    let status: Status = control.get("/status").await?;
-    let rates = Rates::between(&before, &status);
+    let mut status: Status = control.get("/status").await?;
+    let rates = status.rates.take();
     if as_json.json {
+        let known = |rate: fn(Rates) -> f64| rates.map(rate);
         output::json(&json!({
             "status": status,
-            "rates": {"appended_per_second": rates.appended, "stored_per_second": rates.stored},
+            "rates": {
+                "appended_per_second": known(|rates| rates.appended_per_second),
+                "stored_per_second": known(|rates| rates.stored_per_second),
+            },
         }))?;
     } else {
-        print(&status, &rates)?;
+        print(&status, rates)?;
     }
-    Ok(if status.faults.is_empty() {
+    Ok(if has_no_problem(&status) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(PROBLEM)
     })
 }
 
-struct Rates {
-    appended: f64,
-    stored: f64,
+/// A gap is none: nothing mends it.
+fn has_no_problem(status: &Status) -> bool {
+    let spool = status.spool.as_ref();
+    status.faults.is_empty() && spool.is_none_or(|spool| spool.set_aside.is_none())
 }
 
-impl Rates {
-    fn between(before: &Status, after: &Status) -> Self {
-        let seconds = after.now.duration_since(before.now).as_secs_f64().max(0.001);
-        // Those whose end is known at both times.
-        let partitions = before.log.partitions.iter().zip(&after.log.partitions);
-        let appended: i64 = partitions
-            .filter_map(|(before, after)| Some(after.end? - before.end?))
-            .sum();
-        let stored = |status: &Status| -> i64 {
-            status
-                .log
-                .partitions
-                .iter()
-                .filter_map(|partition| partition.capture.as_ref())
-                .map(|capture| capture.stored)
-                .sum()
-        };
-        Self {
-            appended: appended as f64 / seconds,
-            stored: (stored(after) - stored(before)) as f64 / seconds,
-        }
-    }
-}
-
-fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
+fn print(status: &Status, rates: Option<Rates>) -> anyhow::Result<()> {
     let roles: Vec<_> = status.roles.iter().map(|role| role.as_str()).collect();
     output::line(&format!(
         "momsflow {} · process {} · since {:.0} · roles {}",
@@ -89,10 +66,7 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         let hosts: Vec<_> = status.capture_hosts.iter().map(capture_host).collect();
         output::line(&format!("capture     {}", hosts.join(", ")))?;
     }
-    output::line(&format!(
-        "rates       {:.0} events/s in, {:.0} rows/s stored\n",
-        rates.appended, rates.stored
-    ))?;
+    output::line(&format!("rates       {}\n", speed(rates)))?;
     let partitions = status.log.partitions.iter();
     let rows: Vec<_> = partitions.map(|one| partition(one, status.now)).collect();
     output::table(
@@ -109,6 +83,9 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
         ],
         &rows,
     )?;
+    if let Some(waiting) = status.dead_letters.as_ref().filter(|waiting| !waiting.is_empty()) {
+        output::line(&format!("\n{}", dead_letters(waiting)))?;
+    }
     for hot in &status.log.hot_keys {
         let (key, percent) = (printable(&hot.key), hot.share * 100.0);
         output::line(&format!(
@@ -116,13 +93,26 @@ fn print(status: &Status, rates: &Rates) -> anyhow::Result<()> {
             hot.partition
         ))?;
     }
+    if let Some(gaps) = status.gaps.as_ref().filter(|gaps| gaps.count > 0) {
+        print_gaps(gaps, status)?;
+    }
     for (part, reason) in &status.faults {
         output::line(&format!("\nunhealthy: {part}: {}", printable(reason)))?;
     }
-    if status.faults.is_empty() {
+    if has_no_problem(status) {
         output::line("\nall healthy")?;
     }
     Ok(())
+}
+
+fn speed(rates: Option<Rates>) -> String {
+    match rates {
+        Some(rates) => format!(
+            "{:.0} events/s in, {:.0} rows/s stored",
+            rates.appended_per_second, rates.stored_per_second
+        ),
+        None => "not known yet".to_owned(),
+    }
 }
 
 fn print_logs(status: &Status) -> anyhow::Result<()> {
@@ -130,6 +120,9 @@ fn print_logs(status: &Status) -> anyhow::Result<()> {
     output::line(&format!("event log   {}{log_id}", status.log.kind))?;
     if let Some(spool) = &status.spool {
         output::line(&format!("spool       {}", spooled(spool, status.now)))?;
+    }
+    if let Some(aside) = status.spool.as_ref().and_then(|spool| spool.set_aside.as_ref()) {
+        output::line(&format!("NOT SENT    {}", not_sent(aside)))?;
     }
     if let Some(former) = &status.former_log {
         output::line(&format!("former log  {}", drained(former)))?;
@@ -158,7 +151,7 @@ fn partition(partition: &LogPartition, now: Timestamp) -> Vec<String> {
     let capture = match &partition.capture {
         Some(capture) => [
             capture.next_offset.to_string(),
-            capture.lag.to_string(),
+            lag(capture, now),
             format!("{:?}", capture.state).to_lowercase(),
             or_none(capture.owner.as_deref().map(printable)),
             or_none(capture.epoch.map(|epoch| epoch.to_string())),
@@ -211,6 +204,23 @@ fn last_error(capture: &PartitionStatus, now: Timestamp) -> String {
     }
 }
 
+fn lag(capture: &PartitionStatus, now: Timestamp) -> String {
+    match capture.oldest_waiting_at {
+        Some(oldest) if capture.lag > 0 => format!("{} ({})", capture.lag, age(oldest, now)),
+        _ => capture.lag.to_string(),
+    }
+}
+
+fn dead_letters(waiting: &BTreeMap<String, i64>) -> String {
+    let total: i64 = waiting.values().sum();
+    let reasons: Vec<_> = waiting
+        .iter()
+        .map(|(code, count)| format!("{} {count}", printable(code)))
+        .collect();
+    let s = if total == 1 { "" } else { "s" };
+    format!("{total} dead letter{s} wait: {}", reasons.join(", "))
+}
+
 /// The time between, in its largest whole unit.
 fn age(at: Timestamp, now: Timestamp) -> String {
     match now.duration_since(at).as_secs().max(0) {
@@ -236,6 +246,7 @@ mod tests {
             capture: Some(PartitionStatus {
                 next_offset: 20,
                 lag: 30,
+                oldest_waiting_at: Some("2026-11-24T05:59:20Z".parse().unwrap()),
                 owner: Some("db-1:42".to_owned()),
                 epoch: Some(7),
                 take_overs: 1,
@@ -245,7 +256,7 @@ mod tests {
             }),
         };
         let row = partition(&stuck, now);
-        assert_eq!(row[2..4], ["20", "30"]);
+        assert_eq!(row[2..4], ["20", "30 (40 s)"]);
         assert_eq!(row[5..8], ["db-1:42", "7", "1"]);
         assert_eq!(row[8], "it\\u{7} broke (3 min ago)");
         stuck.capture = None;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Capture {
-    /// The largest batch of one transaction. Batches are as large as what waits, up to this.
+    /// The largest batch of one transaction, in bytes of log records. Batches are as large as what waits, up to this; those
+    /// of all partitions of a host take 8 MiB at the most.
     #[schemars(with = "String")]
     pub max_batch: ByteSize,
     /// How many months are kept ready ahead of the present one.
@@ -23,7 +24,7 @@ pub struct Capture {
 impl Default for Capture {
     fn default() -> Self {
         Self {
-            max_batch: ByteSize::mib(2),
+            max_batch: ByteSize::mib(8),
             months_ahead: 3,
             lease: Duration::from_secs(10),
         }

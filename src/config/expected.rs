@@ -170,8 +170,8 @@ mod tests {
         ),
         (
             "roles",
-            "a list of ingest, capture",
-            "roles = [\"ingest\",\"capture\"]",
+            "a list of ingest, capture, pixel",
+            "roles = [\"ingest\",\"capture\",\"pixel\"]",
         ),
         (
             "http.listen",

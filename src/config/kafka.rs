@@ -129,7 +129,7 @@ impl Kafka {
 }
 
 /// A fault where there is no such file. One that cannot be read now may be meant for another user of this machine.
-fn missing(field: &str, file: &Path) -> Option<Fault> {
+pub(super) fn missing(field: &str, file: &Path) -> Option<Fault> {
     let error = std::fs::metadata(file).err()?;
     (error.kind() == ErrorKind::NotFound).then(|| {
         Fault::new(

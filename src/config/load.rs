@@ -8,8 +8,13 @@ use super::given::Places;
 use super::validate::{Fault, validate};
 use super::{Config, Role};
 
-/// Variables that steer momsflow without being configuration.
-const NOT_CONFIG: [&str; 2] = ["MOMSFLOW_CONFIG", "MOMSFLOW_LOG_COLOR"];
+/// Variables that steer momsflow without being configuration, and those of the Python SDK, which may run beside it.
+const NOT_CONFIG: [&str; 4] = [
+    "MOMSFLOW_CONFIG",
+    "MOMSFLOW_LOG_COLOR",
+    "MOMSFLOW_HOST",
+    "MOMSFLOW_STRICT",
+];
 /// Keys whose variables hold several values, with commas between them.
 const LISTS: [&str; 4] = ["roles", "http.trusted_proxies", "ingest.redact", "kafka.brokers"];
 pub(super) const PREFIX: &str = "MOMSFLOW_";
@@ -57,13 +62,17 @@ fn list(faults: &[Fault]) -> String {
 /// All faults at once, each with its dotted field, what was expected, and a hint.
 pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Config, ConfigError> {
     let ours = our_variables(env);
-    let merged = merged(overrides.config.as_deref(), &ours)?;
-    let places = Places::new(overrides.config.as_deref(), &ours);
+    let file = overrides.config.as_deref();
+    let text = file.map(read).transpose()?;
+    let file = file.zip(text.as_deref());
+    let merged = merged(file, &ours)?;
+    let places = Places::new(file, overrides, &ours);
     let mut faults = Vec::new();
+    let given = value(merged.clone());
     let readable = without_wrong_types(merged, &places, &mut faults);
     let mut config: Config = serde_ignored::deserialize(value(readable), |path| {
         let field = path.to_string();
-        faults.push(Fault::unknown_key(&field, places.variable(&field)));
+        faults.push(Fault::unknown_key(&field, &places.unknown(&field)));
     })
     .map_err(|error| ConfigError::Malformed(error.to_string()))?;
     // The order of the keys in a parsed section is by chance.
@@ -74,7 +83,12 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
     if let Some(roles) = &overrides.roles {
         config.roles.clone_from(roles);
     }
-    faults.extend(validate(&config, env, overrides.needs_keys));
+    let mut wrong = validate(&config, env, overrides.needs_keys);
+    let in_force = serde_json::to_value(&config).unwrap_or_default();
+    wrong
+        .iter_mut()
+        .for_each(|fault| places.complete(fault, &given, &in_force));
+    faults.extend(wrong);
     if faults.is_empty() {
         Ok(config)
     } else {
@@ -83,17 +97,16 @@ pub fn load(overrides: &Overrides, env: &HashMap<String, String>) -> Result<Conf
 }
 
 /// File and environment, not looked at yet.
-fn merged(file: Option<&Path>, ours: &HashMap<String, String>) -> Result<Table, ConfigError> {
+fn merged(file: Option<(&Path, &str)>, ours: &HashMap<String, String>) -> Result<Table, ConfigError> {
     let mut builder = config::Config::builder();
-    if let Some(path) = file {
-        let text = read(path)?;
-        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    if let Some((_, text)) = file {
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
     }
     with_environment(builder, ours)
         .and_then(|builder| builder.build())
         .and_then(config::Config::try_deserialize)
         .map_err(|error| {
-            let file = file.map(|path| format!("{}: ", path.display()));
+            let file = file.map(|(path, _)| format!("{}: ", path.display()));
             ConfigError::Malformed(format!("{}{error}", file.unwrap_or_default()))
         })
 }

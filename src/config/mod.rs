@@ -10,13 +10,16 @@ mod given;
 mod http;
 mod ingest;
 mod kafka;
+mod line;
 mod load;
 mod log;
+mod pixel;
 mod postgres;
 mod reference;
 mod secret;
 mod source;
 mod spool;
+mod userprint_key;
 mod validate;
 
 use std::path::PathBuf;
@@ -32,11 +35,13 @@ pub use ingest::{Ingest, IpPolicy};
 pub use kafka::{Kafka, KafkaCompression, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use load::{ConfigError, Overrides, load};
 pub use log::{Log, LogFormat};
-pub use postgres::Postgres;
+pub use pixel::{Consent, Content, CookieSecure, Pixel, PixelCookie, SameSite};
+pub use postgres::{Postgres, PostgresServer, PostgresServers, PostgresTls, PostgresTlsMode};
 pub use reference::reference;
-pub use secret::Secret;
-pub use source::{KeyFault, Source};
+pub use secret::{KeyFault, Secret};
+pub use source::Source;
 pub use spool::Spool;
+pub use userprint_key::UserprintKey;
 pub use validate::{Fault, is_name};
 
 /// A part of momsflow that a host can run.
@@ -60,18 +65,26 @@ pub enum Role {
     Ingest,
     /// Moves events from the log into PostgreSQL.
     Capture,
+    /// Knows visitors again by a signed cookie, and takes their page views: `/p.gif`, `/p.js`.
+    Pixel,
 }
 
 impl Role {
     /// Every role, in the order of the flow.
-    pub const ALL: [Self; 2] = [Self::Ingest, Self::Capture];
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Capture, Self::Pixel];
 
     /// The name in the config and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Capture => "capture",
+            Self::Pixel => "pixel",
         }
+    }
+
+    /// Whether it takes events over HTTP.
+    pub fn takes_events(self) -> bool {
+        matches!(self, Self::Ingest | Self::Pixel)
     }
 }
 
@@ -93,6 +106,8 @@ pub struct Config {
     pub http: Http,
     pub admin: Admin,
     pub ingest: Ingest,
+    pub pixel: Pixel,
+    pub content: Content,
     pub event_log: EventLog,
     pub kafka: Kafka,
     pub spool: Spool,
@@ -101,6 +116,8 @@ pub struct Config {
     pub log: Log,
     /// Write keys: who may send events. With none configured there is one trusted key.
     pub sources: Vec<Source>,
+    /// Keys that sign the pixel's cookies. With none configured, momsflow makes one and keeps it.
+    pub userprint_keys: Vec<UserprintKey>,
 }
 
 impl Default for Config {
@@ -113,6 +130,8 @@ impl Default for Config {
             http: Http::default(),
             admin: Admin::default(),
             ingest: Ingest::default(),
+            pixel: Pixel::default(),
+            content: Content::default(),
             event_log: EventLog::default(),
             kafka: Kafka::default(),
             spool: Spool::default(),
@@ -120,6 +139,14 @@ impl Default for Config {
             postgres: Postgres::default(),
             log: Log::default(),
             sources: Vec::new(),
+            userprint_keys: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// Whether this host takes events over HTTP.
+    pub fn takes_events(&self) -> bool {
+        self.roles.iter().any(|role| role.takes_events())
     }
 }

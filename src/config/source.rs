@@ -1,10 +1,10 @@
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Secret, is_name};
+use super::{Fault, KeyFault, Secret, is_name, secret};
 
 /// A named write key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,63 +33,18 @@ pub struct Source {
     pub may_backdate: bool,
 }
 
-/// Why a source's key cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
-    #[error("needs exactly one of key, key_file and key_env")]
-    NotOne,
-    #[error("must not be empty")]
-    Empty,
-    #[error("the variable {0} is not set")]
-    NoVariable(String),
-    #[error("the file {} cannot be read: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("the file {} is empty", .0.display())]
-    EmptyFile(PathBuf),
-}
-
-impl KeyFault {
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::NotOne | Self::Empty => "key = \"…\"",
-            Self::NoVariable(_) => "set it, or use key_file",
-            Self::Unreadable { .. } => "the user that runs momsflow must be able to read it",
-            Self::EmptyFile(_) => "write the key into it",
-        }
-    }
-
-    fn is_of_file(&self) -> bool {
-        matches!(self, Self::Unreadable { .. } | Self::EmptyFile(_))
-    }
-}
-
 impl Source {
     /// The key, from wherever it is kept.
     ///
     /// # Errors
     /// When there is none, or it is out of reach.
     pub fn read_key(&self, env: &HashMap<String, String>) -> Result<Secret, KeyFault> {
-        match (&self.key, &self.key_file, &self.key_env) {
-            (Some(key), None, None) if key.is_blank() => Err(KeyFault::Empty),
-            (Some(key), None, None) => Ok(key.clone()),
-            (None, Some(path), None) => read_file(path),
-            (None, None, Some(name)) => match env.get(name).map(|key| key.trim()) {
-                None | Some("") => Err(KeyFault::NoVariable(name.clone())),
-                Some(key) => Ok(Secret::new(key)),
-            },
-            _ => Err(KeyFault::NotOne),
-        }
-    }
-}
-
-fn read_file(path: &Path) -> Result<Secret, KeyFault> {
-    let text = std::fs::read_to_string(path).map_err(|error| KeyFault::Unreadable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
-    match text.trim() {
-        "" => Err(KeyFault::EmptyFile(path.to_owned())),
-        key => Ok(Secret::new(key)),
+        secret::read_key(
+            self.key.as_ref(),
+            self.key_file.as_deref(),
+            self.key_env.as_deref(),
+            env,
+        )
     }
 }
 
@@ -129,11 +84,7 @@ pub(super) fn validate(
                     ));
                 }
             }
-            Err(fault) if fault.is_of_file() && !needs_keys => {}
-            Err(fault) => {
-                let name = if fault.is_of_file() { "key_file" } else { "key" };
-                faults.push(Fault::new(field(name), fault.to_string(), fault.hint()));
-            }
+            Err(fault) => secret::note_key_fault(&fault, needs_keys, &field, faults),
         }
         rights(source, &field, faults);
     }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Config, Role, Secret, source};
+use super::{Config, Role, Secret, source, userprint_key};
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +27,12 @@ impl Fault {
         }
     }
 
-    /// `variable` is the one that sets it, where the environment does.
-    pub(super) fn unknown_key(field: &str, variable: Option<&str>) -> Self {
+    /// `place`: where it is said.
+    pub(super) fn unknown_key(field: &str, place: &str) -> Self {
         let hint = match nearest(field) {
             Some(known) => format!("did you mean `{known}`?"),
             None => "`momsflow config reference` lists every key".to_owned(),
         };
-        let place = variable
-            .map(|name| format!(", which {name} sets"))
-            .unwrap_or_default();
         Self::new(field, format!("is not a known key{place}"), hint)
     }
 }
@@ -63,7 +60,11 @@ pub(super) fn validate(config: &Config, env: &HashMap<String, String>, needs_key
     http(config, &mut faults);
     keys(config, &mut faults);
     source::validate(&config.sources, env, needs_keys, &mut faults);
+    userprint_key::validate(&config.userprint_keys, env, needs_keys, &mut faults);
+    config.pixel.validate(&config.sources, &mut faults);
+    config.content.validate(&mut faults);
     storage(config, &mut faults);
+    config.postgres.validate(env, needs_keys, &mut faults);
     config.kafka.validate(env, &mut faults);
     faults
 }
@@ -73,17 +74,15 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "roles",
             "needs at least one role",
-            "roles = [\"ingest\", \"capture\"]",
+            "roles = [\"ingest\", \"capture\", \"pixel\"]",
         ));
     }
-    if !config.kafka.is_used()
-        && !config.roles.is_empty()
-        && Role::ALL.iter().any(|role| !config.roles.contains(role))
-    {
+    let is_whole = config.takes_events() && config.roles.contains(&Role::Capture);
+    if !config.kafka.is_used() && !config.roles.is_empty() && !is_whole {
         faults.push(Fault::new(
             "roles",
-            "must hold both ingest and capture: the embedded event log belongs to one process",
-            "roles = [\"ingest\", \"capture\"], or name a Kafka in kafka.brokers",
+            "must hold capture, and ingest or pixel: the embedded event log belongs to one process",
+            "roles = [\"ingest\", \"capture\", \"pixel\"], or name a Kafka in kafka.brokers",
         ));
     }
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() {
@@ -111,7 +110,7 @@ fn http(config: &Config, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "admin.listen",
             "must differ from http.listen",
-            "listen = \"127.0.0.1:8081\"",
+            "give one of them another port",
         ));
     }
     if http.max_decompressed_body < http.max_body {
@@ -171,7 +170,7 @@ fn storage(config: &Config, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "capture.max_batch",
             "must be at least 64 KiB",
-            "max_batch = \"4 MiB\"",
+            "max_batch = \"8 MiB\"",
         ));
     }
     if config.capture.lease.as_secs() < 2 {
@@ -180,27 +179,5 @@ fn storage(config: &Config, faults: &mut Vec<Fault>) {
             "must be at least 2s",
             "lease = \"10s\"",
         ));
-    }
-    let postgres = &config.postgres;
-    if postgres.events_url.is_some() != postgres.views_url.is_some() {
-        faults.push(Fault::new(
-            "postgres.views_url",
-            "goes together with postgres.events_url",
-            "give both, or neither for the embedded PostgreSQL",
-        ));
-    }
-    for (field, url) in [
-        ("events_url", &postgres.events_url),
-        ("views_url", &postgres.views_url),
-    ] {
-        if let Some(url) = url
-            && url.reveal().parse::<tokio_postgres::Config>().is_err()
-        {
-            faults.push(Fault::new(
-                format!("postgres.{field}"),
-                "must be a PostgreSQL URL",
-                "postgres://user:password@host:5432/database",
-            ));
-        }
     }
 }

@@ -14,6 +14,7 @@ use crate::broker::spool::SpoolStatus;
 use crate::config::Role;
 use crate::roles::capture::{HostStatus, PartitionStatus};
 use crate::store::dead_letters::Selection;
+use crate::store::gaps::Gaps;
 
 /// What runs, for `momsflow status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,8 +37,26 @@ pub struct Status {
     /// The capture hosts that live, where capture runs here.
     #[serde(default)]
     pub capture_hosts: Vec<HostStatus>,
+    /// Dead letters of the event store that wait, by reason, where capture runs here and has counted them.
+    #[serde(default)]
+    pub dead_letters: Option<BTreeMap<String, i64>>,
     /// The database that events go to, without its password.
     pub event_store: String,
+    /// What the log lost before it was stored; nothing while the event store does not say.
+    #[serde(default)]
+    pub gaps: Option<Gaps>,
+    /// Nothing in the first moment of a process, and of one of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+}
+
+/// How fast events come and are stored, over the last five to ten seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Into the log, whoever sends them.
+    pub appended_per_second: f64,
+    /// By this process.
+    pub stored_per_second: f64,
 }
 
 /// The event log.

@@ -7,6 +7,8 @@ mod assign;
 pub mod client;
 pub mod former_log;
 pub mod message;
+pub mod pixel;
+pub mod rates;
 mod replay;
 pub mod server;
 mod status;

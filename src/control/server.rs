@@ -13,16 +13,18 @@ use tokio::sync::watch;
 
 use super::former_log::FormerLog;
 use super::message::{ImportQuery, ImportTerms, Problem, ReplayReply, ReplayRequest, TailQuery};
+use super::pixel::UserprintKeys;
+use super::rates::Meter;
 use super::{replay, tail};
 use crate::broker::intake::{self, Intake};
 use crate::broker::{EventLog, LogError};
 use crate::clock::Clock;
+use crate::collector::{Answer, Collector, Shape, Submission, SubmitError};
 use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
 use crate::http::{DEFAULT_SOURCE, Routes, Source};
 use crate::lifecycle::Health;
-use crate::roles::ingest::SubmitError;
-use crate::roles::{capture, ingest};
+use crate::roles::capture;
 use crate::store::databases::Databases;
 use crate::store::dead_letters;
 
@@ -44,23 +46,25 @@ pub struct Control {
     pub former_log: Option<FormerLog>,
     pub intake: Arc<Intake>,
     pub capture: capture::Status,
+    pub meter: Meter,
     /// Takes imports; see [`importer`].
-    pub importer: ingest::Ingest,
+    pub importer: Collector,
     /// As configured.
     pub sources: Vec<config::Source>,
     pub policy: Policy,
+    pub userprint_keys: UserprintKeys,
     /// Nothing until PostgreSQL has started.
     pub databases: watch::Receiver<Option<Databases>>,
     pub clock: Clock,
 }
 
-/// Ingest for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
+/// A collector for the operator's own files. What bounds the requests of strangers does not bind it: a piece is as large
 /// as the command makes it, and every faulty line is kept.
-pub fn importer(intake: Arc<Intake>, clock: Clock, config: &Config) -> ingest::Ingest {
+pub fn importer(intake: Arc<Intake>, clock: Clock, config: &Config) -> Collector {
     let mut config = config.clone();
     config.ingest.max_batch = usize::MAX;
     config.ingest.rejects_kept_per_second = u32::MAX;
-    ingest::Ingest::new(intake, clock, &config)
+    Collector::new(intake, clock, &config)
 }
 
 /// The handlers, for the control socket only: they ask for no key.
@@ -75,7 +79,9 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .route("/import", web::get().to(import_terms))
             .route("/import/lines", web::post().to(import))
             .route("/import/preview", web::post().to(preview_import))
-            .route("/dead-letters/replay", web::post().to(replay_letters));
+            .route("/dead-letters/replay", web::post().to(replay_letters))
+            .route("/userprint-keys", web::get().to(userprint_keys))
+            .route("/userprint-keys/rotate", web::post().to(rotate_userprint_keys));
     })
 }
 
@@ -99,7 +105,9 @@ fn status_of(error: &SubmitError) -> StatusCode {
         SubmitError::Rejected { .. }
         | SubmitError::TooManyEvents(..)
         | SubmitError::TooMuchContext(..)
-        | SubmitError::Log(LogError::OutOfRange { .. } | LogError::Fatal(_)) => StatusCode::BAD_REQUEST,
+        | SubmitError::Log(LogError::OutOfRange { .. } | LogError::BadRecord(_) | LogError::Fatal(_)) => {
+            StatusCode::BAD_REQUEST
+        }
     }
 }
 
@@ -133,15 +141,15 @@ async fn preview_import(control: Data<Control>, query: Query<ImportQuery>, body:
     answer_import(preview.map(|preview| preview.answer))
 }
 
-fn lines_of(source: &Source) -> ingest::Submission<'_> {
-    ingest::Submission {
+fn lines_of(source: &Source) -> Submission<'_> {
+    Submission {
         source,
-        shape: ingest::Shape::Lines,
+        shape: Shape::Lines,
         client: Client::default(),
     }
 }
 
-fn answer_import(reply: Result<ingest::Answer, SubmitError>) -> HttpResponse {
+fn answer_import(reply: Result<Answer, SubmitError>) -> HttpResponse {
     match reply {
         Ok(reply) => HttpResponse::Ok().json(reply),
         Err(error) => refuse(status_of(&error), error.to_string()),
@@ -150,6 +158,14 @@ fn answer_import(reply: Result<ingest::Answer, SubmitError>) -> HttpResponse {
 
 async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) -> HttpResponse {
     answer(control.replay(&request).await)
+}
+
+async fn userprint_keys(control: Data<Control>) -> HttpResponse {
+    answer(Ok(control.userprint_keys.list(control.clock.now())))
+}
+
+async fn rotate_userprint_keys(control: Data<Control>) -> HttpResponse {
+    answer(control.userprint_keys.rotate(control.clock.now()))
 }
 
 impl Control {

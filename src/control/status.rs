@@ -9,13 +9,16 @@ use super::message::{LogPartition, LogStatus, Status};
 use super::server::Control;
 use crate::broker::spool::SpoolStatus;
 use crate::roles::capture::PartitionStatus;
+use crate::store::gaps::{self, Gaps};
 
 /// How long status waits for the log.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long it waits for the event store.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Control {
     /// Also while the log does not answer: that is when people ask.
-    async fn log_status(&self) -> LogStatus {
+    pub(super) async fn log_status(&self) -> LogStatus {
         let Some(log) = self.log() else {
             return LogStatus {
                 kind: "not reached yet".to_owned(),
@@ -56,8 +59,19 @@ impl Control {
         }
     }
 
+    /// What the event store knows to be lost.
+    async fn gaps(&self) -> Option<Gaps> {
+        let databases = self.databases.borrow().clone()?;
+        let read = async {
+            let client = databases.pool.get().await.ok()?;
+            gaps::list(&client).await.ok()
+        };
+        tokio::time::timeout(STORE_PATIENCE, read).await.ok().flatten()
+    }
+
     /// What runs, and how it is.
     pub(super) async fn status(&self) -> Status {
+        let (log, gaps) = tokio::join!(self.log_status(), self.gaps());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -67,13 +81,16 @@ impl Control {
             http: self.http,
             admin: self.admin.get().copied(),
             faults: self.health.faults(),
-            log: self.log_status().await,
+            rates: self.meter.rates(&log),
+            log,
+            gaps,
             spool: match self.intake.spool() {
                 Some(spool) => Some(self.with_reason(spool.status().await)),
                 None => None,
             },
             former_log: self.former_log.as_ref().map(FormerLog::status),
             capture_hosts: self.capture.hosts(),
+            dead_letters: self.capture.dead_letters(),
             event_store: match &*self.databases.borrow() {
                 Some(databases) => databases.describe(),
                 // Nobody will tell: no role of this process needs one.

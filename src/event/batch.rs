@@ -1,6 +1,7 @@
 //! A request's body: one event, or a batch with defaults for all of its events.
 
-use super::object::{each_item, each_member};
+use super::object::each_member;
+use super::split::{Part, is_json, split};
 use super::{Defaults, Reject, RejectCode, scan_object, unescape};
 
 /// A body taken apart; its events are not looked at yet.
@@ -16,7 +17,9 @@ pub struct Batch<'a> {
 /// The envelope's members. Unknown ones are ignored; of a repeated one the last counts.
 #[derive(Default)]
 struct Envelope<'a> {
-    batch: Option<&'a str>,
+    /// The first events of the list, and how many there are.
+    batch: Option<(Vec<&'a str>, usize)>,
+    lists: usize,
     context: Option<&'a str>,
     integrations: Option<&'a str>,
     sent_at: Option<&'a str>,
@@ -24,13 +27,14 @@ struct Envelope<'a> {
 }
 
 /// Takes a batch apart: `{"batch": [event, …], "context": …, "integrations": …, "sentAt": …, "timestamp": …}`.
-/// Keeps at most `max` events, so that memory does not grow with their number.
+/// Keeps at most `max` events, so that memory does not grow with their number. What stands between the commas is not
+/// read: an event that turns out to be no JSON is a fault of the body, see [`malformed`].
 ///
 /// # Errors
 /// Faults that concern the body as a whole.
 pub fn parse_batch(body: &str, max: usize) -> Result<Batch<'_>, Reject> {
-    let envelope = read_envelope(body)?;
-    let Some((events, total)) = envelope.batch.and_then(|list| read_events(list, max)) else {
+    let envelope = read_envelope(body, max)?;
+    let Some((events, total)) = envelope.batch else {
         return Err(Reject::at(
             RejectCode::MissingBatch,
             "/batch",
@@ -66,36 +70,57 @@ fn fits_into_context(raw: &str) -> bool {
     raw.starts_with('{') && scan_object(&format!("{{\"integrations\":{raw}}}"), |_, _, _| ()).is_ok()
 }
 
-fn read_envelope(body: &str) -> Result<Envelope<'_>, Reject> {
+fn read_envelope(body: &str, max: usize) -> Result<Envelope<'_>, Reject> {
     let mut envelope = Envelope::default();
-    let read = each_member(body, |name, value| {
-        let member = match unescape(name).as_ref() {
-            "batch" => &mut envelope.batch,
-            "context" => &mut envelope.context,
-            "integrations" => &mut envelope.integrations,
-            "sentAt" => &mut envelope.sent_at,
-            "timestamp" => &mut envelope.timestamp,
-            _ => return,
-        };
-        *member = Some(value);
+    let read = split(body, "batch", |part| match part {
+        Part::Member(name, value) => envelope.note(name, value),
+        Part::List => {
+            envelope.batch = Some((Vec::new(), 0));
+            envelope.lists += 1;
+        }
+        Part::NoList => envelope.batch = None,
+        Part::Item(event) => {
+            if let Some((events, total)) = &mut envelope.batch {
+                *total += 1;
+                if *total <= max {
+                    events.push(event);
+                }
+            }
+        }
     });
-    if read.is_none() {
-        scan_object(body, |_, _, _| ())?;
-        return Err(Reject::whole(RejectCode::NotAnObject, "a body is a JSON object"));
+    // Of several lists only the last one's events are read by anybody.
+    if read.is_none() || (envelope.lists > 1 && !is_json(body)) {
+        return Err(whole_fault(body));
     }
     Ok(envelope)
 }
 
-/// The first `max` items of a list, and how many there are.
-fn read_events(list: &str, max: usize) -> Option<(Vec<&str>, usize)> {
-    let (mut events, mut total) = (Vec::new(), 0);
-    each_item(list, |event| {
-        total += 1;
-        if total <= max {
-            events.push(event);
-        }
-    })?;
-    Some((events, total))
+/// The fault of a body because of one of its events: `None` where that event is JSON.
+pub fn malformed(body: &[u8], event: &str) -> Option<Reject> {
+    if is_json(event) {
+        return None;
+    }
+    Some(body_text(body).map_or_else(|fault| fault, whole_fault))
+}
+
+fn whole_fault(body: &str) -> Reject {
+    match scan_object(body, |_, _, _| ()) {
+        Err(fault) => fault,
+        Ok(()) => Reject::whole(RejectCode::NotAnObject, "a body is a JSON object"),
+    }
+}
+
+impl<'a> Envelope<'a> {
+    fn note(&mut self, name: &str, value: &'a str) {
+        let member = match unescape(name).as_ref() {
+            "context" => &mut self.context,
+            "integrations" => &mut self.integrations,
+            "sentAt" => &mut self.sent_at,
+            "timestamp" => &mut self.timestamp,
+            _ => return,
+        };
+        *member = Some(value);
+    }
 }
 
 fn scanned_context(raw: &str) -> Result<&str, Reject> {

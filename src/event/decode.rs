@@ -9,6 +9,7 @@ use super::context::{self, Parts, Rebuilt};
 use super::field::{Field, Fields, inner, object, only_object, text, wrong_type};
 use super::redact::redact;
 use super::skew;
+use super::visitor::{Ids, identity};
 use super::{
     Event, EventKind, JsonType, Origin, RawJson, Reject, RejectCode, Scope, event_id_for, is_placeholder,
     new_event_id, unescape, wire,
@@ -55,10 +56,11 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
     let kind = kind(&fields, scope)?;
     let mut warnings = Vec::new();
     let (event_name, name) = names(kind, &fields)?;
-    let (user_id, anonymous_id) = identity(&fields, &mut warnings)?;
+    let own = ids(&fields, &mut warnings)?;
     let times = times(&fields, scope, &mut warnings)?;
     let message_id = message_id(&fields, &mut warnings)?;
     let context = rebuilt_context(kind, &fields, scope)?;
+    let ids = identity(own, context.forwarded, scope)?;
     let event = Event {
         v: wire::VERSION,
         event_id: event_id(message_id.as_deref(), scope),
@@ -70,10 +72,10 @@ pub fn decode<'a>(raw: &'a str, scope: &Scope<'a>) -> Result<Decoded<'a>, Reject
         sent_at: times.sent_at,
         event: event_name,
         name,
-        user_id,
-        anonymous_id,
-        group_id: id(fields.group_id, "/groupId", &mut warnings)?,
-        previous_id: id(fields.previous_id, "/previousId", &mut warnings)?,
+        user_id: ids.user,
+        anonymous_id: ids.anonymous,
+        group_id: ids.group,
+        previous_id: ids.previous,
         message_id,
         source: Cow::Borrowed(scope.source),
         trusted: scope.trusted,
@@ -128,23 +130,21 @@ fn names<'a>(kind: EventKind, fields: &Fields<'a>) -> Result<Texts<'a>, Reject> 
     }
 }
 
-/// userId and anonymousId, one of which must be there.
-fn identity<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Texts<'a>, Reject> {
-    let user_id = id(fields.user_id, "/userId", warnings)?;
-    let anonymous_id = id(fields.anonymous_id, "/anonymousId", warnings)?;
-    if user_id.is_none() && anonymous_id.is_none() {
-        return Err(Reject::whole(
-            RejectCode::MissingIdentity,
-            "an event needs a userId or an anonymousId",
-        ));
-    }
-    Ok((user_id, anonymous_id))
+/// What the event itself names.
+fn ids<'a>(fields: &Fields<'a>, warnings: &mut Vec<Warning>) -> Result<Ids<'a>, Reject> {
+    Ok(Ids {
+        user: id(fields.user_id, "/userId", warnings)?,
+        anonymous: id(fields.anonymous_id, "/anonymousId", warnings)?,
+        group: id(fields.group_id, "/groupId", warnings)?,
+        previous: id(fields.previous_id, "/previousId", warnings)?,
+    })
 }
 
 fn rebuilt_context(kind: EventKind, fields: &Fields<'_>, scope: &Scope<'_>) -> Result<Rebuilt, Reject> {
     let has_category = matches!(kind, EventKind::Page | EventKind::Screen);
+    object(fields.context, "/context")?;
     let parts = Parts {
-        context: object(fields.context, "/context")?,
+        context: &fields.context_members,
         category: fields.category.filter(|_| has_category).map(|(raw, _)| raw),
         integrations: fields.integrations.and_then(only_object),
         // RudderStack's SDKs know no other place for them. On any other event they are the user's and not its own.

@@ -10,16 +10,16 @@ pub(super) fn event(event: &Event<'_>) -> Vec<u8> {
     let room: usize = payloads.into_iter().flatten().map(|raw| raw.get().len()).sum();
     let mut out = Object::with_room(room + FIXED_ROOM);
     out.plain("v", event.v);
-    out.quoted("event_id", event.event_id);
-    out.quoted("type", event.kind);
-    out.quoted("received_at", event.received_at);
-    out.quoted("accepted_at", event.accepted_at);
-    out.quoted("occurred_at", event.occurred_at);
+    out.uuid("event_id", event.event_id);
+    out.verbatim("type", event.kind.as_str());
+    out.time("received_at", event.received_at);
+    out.time("accepted_at", event.accepted_at);
+    out.time("occurred_at", event.occurred_at);
     if let Some(at) = event.original_timestamp {
-        out.quoted("original_timestamp", at);
+        out.time("original_timestamp", at);
     }
     if let Some(at) = event.sent_at {
-        out.quoted("sent_at", at);
+        out.time("sent_at", at);
     }
     text(&mut out, "event", event.event.as_deref());
     text(&mut out, "name", event.name.as_deref());
@@ -32,7 +32,7 @@ pub(super) fn event(event: &Event<'_>) -> Vec<u8> {
     out.plain("trusted", event.trusted);
     out.plain("is_bot", event.is_bot);
     if !event.origin.is_live() {
-        out.quoted("origin", event.origin.as_str());
+        out.verbatim("origin", event.origin.as_str());
     }
     raw(&mut out, "properties", event.properties.as_ref());
     raw(&mut out, "traits", event.traits.as_ref());

@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::{JsonType, Reject, RejectCode, scan_object, unescape};
+use super::scan::scan_all;
+use super::{JsonType, Reject, RejectCode, unescape};
 
 /// The longest id or name, in bytes.
 pub const MAX_TEXT: usize = 512;
 
 /// A member's JSON text and type; `None` where it is missing or null.
 pub(super) type Field<'a> = Option<(&'a str, JsonType)>;
+
+/// A member of an object: its key as it stands between its quotes, its value's text and type.
+pub(super) type Member<'a> = (&'a str, &'a str, JsonType);
 
 /// The members of an event that momsflow knows; of a repeated member the last, as in JavaScript and jsonb.
 #[derive(Default)]
@@ -27,13 +31,21 @@ pub(super) struct Fields<'a> {
     pub properties: Field<'a>,
     pub traits: Field<'a>,
     pub context: Field<'a>,
+    /// What `context` holds where it is an object, so that it need not be read again.
+    pub context_members: Vec<Member<'a>>,
     pub integrations: Field<'a>,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn read(raw: &'a str) -> Result<Self, Reject> {
         let mut fields = Self::default();
-        scan_object(raw, |key, value, json_type| {
+        let mut below = Vec::new();
+        scan_all(raw, |depth, key, value, json_type| {
+            match depth {
+                0 => {}
+                1 => return below.push((key, value, json_type)),
+                _ => return,
+            }
             let field = match unescape(key).as_ref() {
                 "type" => &mut fields.kind,
                 "event" => &mut fields.event,
@@ -48,10 +60,14 @@ impl<'a> Fields<'a> {
                 "sentAt" => &mut fields.sent_at,
                 "properties" => &mut fields.properties,
                 "traits" => &mut fields.traits,
-                "context" => &mut fields.context,
+                "context" => {
+                    std::mem::swap(&mut fields.context_members, &mut below);
+                    &mut fields.context
+                }
                 "integrations" => &mut fields.integrations,
-                _ => return,
+                _ => return below.clear(),
             };
+            below.clear();
             *field = (json_type != JsonType::Null).then_some((value, json_type));
         })?;
         Ok(fields)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::truncate;
 use super::redact::redact_context;
-use super::{Client, Defaults, EventKind, Origin, Policy, Rejection, Scope};
+use super::{Client, Defaults, EventKind, Hit, Origin, Policy, Rejection, Scope};
 use crate::config::IpPolicy;
 
 /// The longest batch context that is kept beside each refused event.
@@ -36,6 +36,8 @@ pub(super) struct KeptScope {
     user_agent: Option<String>,
     gpc: bool,
     may_backdate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hit: Option<Hit>,
 }
 
 impl KeptScope {
@@ -58,12 +60,14 @@ impl KeptScope {
             timestamp: short(scope.defaults.timestamp),
             ip: match scope.policy.ip {
                 IpPolicy::Truncate => scope.client.ip.map(truncate),
-                IpPolicy::Full => scope.client.ip,
+                IpPolicy::Full if scope.client.has_person() => scope.client.ip,
+                IpPolicy::Full => scope.client.ip.map(truncate),
                 IpPolicy::Drop => None,
             },
             user_agent: short(scope.client.user_agent),
             gpc: scope.client.gpc,
             may_backdate: scope.may_backdate,
+            hit: scope.client.hit,
         }
     }
 
@@ -89,6 +93,7 @@ impl KeptScope {
                 ip: self.ip,
                 user_agent: self.user_agent.as_deref(),
                 gpc: self.gpc,
+                hit: self.hit,
             },
             policy,
         }

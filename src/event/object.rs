@@ -1,11 +1,17 @@
-//! Objects and lists as JSON text: shown part by part, and written member by member.
+//! Objects and lists as JSON text: shown member by member, and written so.
 
 use std::fmt::{self, Display, Write as _};
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::field::inner;
+use super::scan::plain;
+
+const RFC_3339: DateTimePrinter = DateTimePrinter::new();
 
 /// Text of an object in the making. Keys are given as they stand between their quotes.
 pub(super) struct Object(String);
@@ -31,22 +37,35 @@ impl Object {
         let _ = write!(self.0, "{value}");
     }
 
-    /// Appends a string that needs no escaping.
-    pub(super) fn quoted(&mut self, key: &str, value: impl Display) {
+    /// Appends a UUID.
+    pub(super) fn uuid(&mut self, key: &str, id: Uuid) {
+        self.verbatim(key, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    }
+
+    /// Appends a time as RFC 3339.
+    pub(super) fn time(&mut self, key: &str, at: Timestamp) {
         self.key(key);
-        let _ = write!(self.0, "\"{value}\"");
+        self.0.push('"');
+        // Writing into a String does not fail.
+        let _ = RFC_3339.print_timestamp(&at, &mut self.0);
+        self.0.push('"');
     }
 
     /// Appends a string.
     pub(super) fn text(&mut self, key: &str, value: &str) {
-        if value
-            .bytes()
-            .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-        {
-            self.plain(key, serde_json::Value::from(value));
-        } else {
-            self.quoted(key, value);
+        let rest = &value.as_bytes()[plain(value.as_bytes())..];
+        match rest.iter().any(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')) {
+            true => self.plain(key, serde_json::Value::from(value)),
+            false => self.verbatim(key, value),
         }
+    }
+
+    /// Appends a string that needs no escaping.
+    pub(super) fn verbatim(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.0.push('"');
+        self.0.push_str(value);
+        self.0.push('"');
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -21,6 +21,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Every origin.
+    pub const ALL: [Self; 4] = [Self::Live, Self::Spooled, Self::Imported, Self::Replayed];
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

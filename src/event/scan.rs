@@ -18,27 +18,37 @@ pub fn scan_object<'a>(
     raw: &'a str,
     mut visit: impl FnMut(&'a str, &'a str, JsonType),
 ) -> Result<(), Reject> {
+    scan_all(raw, |depth, key, value, json_type| {
+        if depth == 0 {
+            visit(key, value, json_type);
+        }
+    })
+}
+
+/// As [`scan_object`], but shows the members of the objects and lists within as well: with their depth, which is 0 for
+/// the object's own, and each before the member that it is part of.
+pub(super) fn scan_all<'a>(
+    raw: &'a str,
+    mut visit: impl FnMut(usize, &'a str, &'a str, JsonType),
+) -> Result<(), Reject> {
     let mut scanner = Scanner { text: raw, at: 0 };
     scanner.space();
     if scanner.peek() != Some(b'{') {
-        return match scanner.value(MAX_NESTING) {
-            Ok(_) if scanner.at_end() => Err(Reject::whole(
-                RejectCode::NotAnObject,
-                "an event is a JSON object",
-            )),
-            Err(fault) if fault.code != RejectCode::MalformedJson => Err(Reject::whole(
-                RejectCode::NotAnObject,
-                "an event is a JSON object",
-            )),
-            _ => Err(malformed(raw)),
-        };
+        return Err(no_object(raw));
     }
-    let outcome = scanner.object(0, &mut visit);
-    match outcome {
+    match scanner.object(0, &mut visit) {
         Ok(()) if scanner.at_end() => Ok(()),
         Ok(()) => Err(malformed(raw)),
         Err(fault) if fault.code == RejectCode::MalformedJson => Err(malformed(raw)),
         Err(fault) => Err(fault.into_reject()),
+    }
+}
+
+/// Says why a text that does not begin as an object is none.
+fn no_object(raw: &str) -> Reject {
+    match serde_json::from_str::<serde::de::IgnoredAny>(raw) {
+        Ok(_) => Reject::whole(RejectCode::NotAnObject, "an event is a JSON object"),
+        Err(_) => malformed(raw),
     }
 }
 
@@ -112,13 +122,15 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<JsonType, Box<Fault>> {
+    fn value(
+        &mut self,
+        depth: usize,
+        visit: &mut impl FnMut(usize, &'a str, &'a str, JsonType),
+    ) -> Result<JsonType, Box<Fault>> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| JsonType::String),
-            Some(b'{') => self
-                .object(deeper(depth)?, &mut |_, _, _| ())
-                .map(|()| JsonType::Object),
-            Some(b'[') => self.array(deeper(depth)?).map(|()| JsonType::Array),
+            Some(b'{') => self.object(deeper(depth)?, visit).map(|()| JsonType::Object),
+            Some(b'[') => self.array(deeper(depth)?, visit).map(|()| JsonType::Array),
             Some(b't') => self.word("true", JsonType::Boolean),
             Some(b'f') => self.word("false", JsonType::Boolean),
             Some(b'n') => self.word("null", JsonType::Null),
@@ -131,7 +143,7 @@ impl<'a> Scanner<'a> {
     fn object(
         &mut self,
         depth: usize,
-        visit: &mut impl FnMut(&'a str, &'a str, JsonType),
+        visit: &mut impl FnMut(usize, &'a str, &'a str, JsonType),
     ) -> Result<(), Box<Fault>> {
         self.expect(b'{')?;
         self.space();
@@ -146,8 +158,10 @@ impl<'a> Scanner<'a> {
             self.expect(b':')?;
             self.space();
             let start = self.at;
-            let json_type = self.value(depth).map_err(|fault| fault.below(&unescape(key)))?;
-            visit(key, &self.text[start..self.at], json_type);
+            let json_type = self
+                .value(depth, visit)
+                .map_err(|fault| fault.below(&unescape(key)))?;
+            visit(depth, key, &self.text[start..self.at], json_type);
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -156,7 +170,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), Box<Fault>> {
+    fn array(
+        &mut self,
+        depth: usize,
+        visit: &mut impl FnMut(usize, &'a str, &'a str, JsonType),
+    ) -> Result<(), Box<Fault>> {
         self.expect(b'[')?;
         self.space();
         if self.peek() == Some(b']') {
@@ -166,7 +184,7 @@ impl<'a> Scanner<'a> {
         let mut index = 0_usize;
         loop {
             self.space();
-            self.value(depth)
+            self.value(depth, visit)
                 .map_err(|fault| fault.below(&index.to_string()))?;
             self.space();
             match self.peek() {
@@ -205,6 +223,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         loop {
+            self.at += plain(&bytes[self.at..]);
             match bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -267,6 +286,26 @@ impl<'a> Scanner<'a> {
             Some(value << 4 | char::from(*byte).to_digit(16)?)
         })
     }
+}
+
+/// How many bytes stand before the first quote, backslash or control character; it may stop short of it by less than
+/// eight where the text ends.
+pub(super) fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    // Sets the high bit of each byte below `n`, and maybe of some behind the first of them, which stays the lowest bit.
+    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in (0..).step_by(8).zip(words) {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = quote | backslash | below(word, 0x20);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8
 }
 
 fn deeper(depth: usize) -> Result<usize, Box<Fault>> {

@@ -2,8 +2,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{EventKind, Origin};
+use super::{EventKind, Hit, Origin};
 use crate::config::{self, IpPolicy};
+use crate::userprint::Userprints;
 
 /// What the operator decided about events.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Policy {
     pub redact: Vec<String>,
     /// The earliest time that is believed.
     pub backdate_from: Timestamp,
+    /// What verifies `context.userprint`. Without it, that is kept like any other member.
+    pub userprints: Option<Userprints>,
 }
 
 impl Policy {
@@ -25,6 +28,16 @@ impl Policy {
             ip: ingest.ip,
             redact: ingest.redact.clone(),
             backdate_from: ingest.backdate_from,
+            userprints: None,
+        }
+    }
+
+    /// The same, which verifies the cookies that SDKs forward.
+    #[must_use]
+    pub fn with_userprints(self, userprints: Userprints) -> Self {
+        Self {
+            userprints: Some(userprints),
+            ..self
         }
     }
 }
@@ -45,6 +58,15 @@ pub struct Client<'a> {
     pub user_agent: Option<&'a str>,
     /// Whether the browser sent `Sec-GPC: 1`.
     pub gpc: bool,
+    /// What the pixel knows of the visitor; `None` where the event did not come by the pixel.
+    pub hit: Option<Hit>,
+}
+
+impl Client<'_> {
+    /// Whether events may say whose they are.
+    pub fn has_person(&self) -> bool {
+        self.hit.is_none_or(|hit| hit.state.has_person())
+    }
 }
 
 /// Everything about an event that its own text does not say.

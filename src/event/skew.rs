@@ -6,14 +6,13 @@ use crate::clock::truncate;
 
 /// How far an event may lie ahead of its acceptance, after the correction.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
-/// What PostgreSQL and other readers take without trouble; beyond it a timestamp is not usable.
-const YEARS: std::ops::RangeInclusive<i16> = 1..=9999;
+/// The first moment of year 1: what lies before it has no year that other readers take.
+const EARLIEST: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// Reads a timestamp of RFC 3339 or ISO 8601 that names its zone or offset, at microsecond precision.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
-    let at = truncate(text.parse::<Timestamp>().ok()?);
-    let year = at.to_zoned(jiff::tz::TimeZone::UTC).year();
-    YEARS.contains(&year).then_some(at)
+    let at = truncate(text.parse().ok()?);
+    (at >= EARLIEST).then_some(at)
 }
 
 /// When the event happened by the server's clock: `received_at − (sent_at − timestamp)`, which takes out
@@ -60,6 +59,7 @@ mod tests {
             parse("2026-11-24T06:00:00.123456789Z"),
             Some(at("2026-11-24T06:00:00.123456Z"))
         );
+        assert_eq!(parse("0001-01-01T00:00:00Z"), Some(at("0001-01-01T00:00:00Z")));
         for text in [
             "2026-11-24T06:00:00",
             "2026-11-24",
@@ -67,6 +67,7 @@ mod tests {
             "1700000000000",
             "",
             "-000001-01-01T00:00:00Z",
+            "0000-12-31T23:59:59.999999Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

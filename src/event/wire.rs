@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::encode;
 use super::record::{Event, Origin, Rejection};
+use super::{encode, storable};
 
 /// Version of the records that this binary writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
@@ -49,6 +49,12 @@ pub fn spooled(bytes: Bytes) -> Bytes {
         }
         _ => bytes,
     }
+}
+
+/// Decodes the record of an event that PostgreSQL can hold, in one pass over its text. `None` for anything else:
+/// [`decode`] and [`super::validate`] say what it is, and what is wrong with it.
+pub fn decode_storable(bytes: &[u8]) -> Option<Event<'_>> {
+    storable::read(std::str::from_utf8(bytes).ok()?)
 }
 
 /// Decodes a log record.

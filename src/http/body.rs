@@ -1,6 +1,5 @@
 //! Reads a request's body within its limits: size, time, budget, content type and encoding.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -8,10 +7,12 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::web::Payload;
 use futures_util::StreamExt as _;
+use tokio::time::{Instant, Interval, interval_at};
 
-use super::budget::{Overloaded, Reservation};
+use super::budget::{LARGE, Overloaded, Reservation};
 use super::inflate::{Encoding, InflateError, inflate};
 use super::problem::{Problem, ProblemCode};
+use super::valve::{Flow, Valve};
 
 /// Content types that a body may have; some SDKs send none, sendBeacon sends text/plain.
 const CONTENT_TYPES: [&str; 2] = ["application/json", "text/plain"];
@@ -19,8 +20,10 @@ const CONTENT_TYPES: [&str; 2] = ["application/json", "text/plain"];
 /// The least by which a body's buffer grows.
 const STEP: usize = 16 * 1024;
 
-/// How long a client keeps what it was promised for the body that it announced.
-const PROMISE: Duration = Duration::from_millis(100);
+/// How often it is looked at whether a body comes in time for what its client was promised.
+const LOOK: Duration = Duration::from_millis(100);
+/// In how many looks the whole body must be there.
+const LOOKS: usize = 20;
 
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +83,7 @@ impl From<Overloaded> for Problem {
 }
 
 /// Refuses a body by its headers alone, before any of it is read.
-pub(super) fn check_head(
-    request: &HttpRequest,
-    limits: &Limits,
-    reservation: &mut Reservation,
-) -> Result<Encoding, BodyError> {
+pub(super) fn check_head(request: &HttpRequest, limits: &Limits) -> Result<Encoding, BodyError> {
     if let Some(content_type) = text(request, &CONTENT_TYPE) {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if !essence.is_empty()
@@ -105,13 +104,35 @@ pub(super) fn check_head(
             .ok_or(BodyError::Encoding)?,
         _ => return Err(BodyError::Encoding),
     };
-    if let Some(length) = announced(request) {
-        if length > limits.max_body {
-            return Err(BodyError::TooLarge(limits.max_body));
-        }
-        reservation.promise(length)?;
+    match announced(request) {
+        Some(length) if length > limits.max_body => Err(BodyError::TooLarge(limits.max_body)),
+        _ => Ok(encoding),
     }
-    Ok(encoding)
+}
+
+/// Sets aside what an announced body will take. A large one waits for its turn while nothing of it is read; if it is
+/// refused then, what its client still sends is thrown away.
+pub(super) async fn set_room_aside(
+    request: &HttpRequest,
+    encoding: Encoding,
+    reservation: &mut Reservation,
+) -> Result<(), Overloaded> {
+    let Some(length) = announced(request) else {
+        return Ok(());
+    };
+    let is_plain = encoding == Encoding::Identity;
+    let valve = match request.conn_data::<Valve>() {
+        Some(valve) if length >= LARGE => valve,
+        _ => return reservation.promise(length, is_plain),
+    };
+    valve.set(Flow::Shut);
+    let promised = reservation.promise_in_turn(length, is_plain).await;
+    valve.set(match promised {
+        Ok(()) => Flow::Open,
+        // The answer comes before the body is read, after which actix-http closes the connection.
+        Err(_) => Flow::Discarding,
+    });
+    promised
 }
 
 /// Reads and decompresses a body.
@@ -127,7 +148,10 @@ pub(super) async fn read(
         .await
         .map_err(|_| BodyError::Timeout)??;
     let encoding = encoding.or_sniffed(&body);
-    Ok(inflate(encoding, body, limits.max_decompressed, reservation)?)
+    let body = inflate(encoding, body, limits.max_decompressed, reservation)?;
+    // From here on it is known, and at once taken, what the records need.
+    reservation.lapse();
+    Ok(body)
 }
 
 async fn collect(
@@ -137,15 +161,15 @@ async fn collect(
     reservation: &mut Reservation,
 ) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
-    let mut lapse = pin!(tokio::time::sleep(PROMISE));
-    let mut is_promised = true;
+    let mut promise = Promise::of(announced);
     loop {
         let chunk = tokio::select! {
             biased;
             chunk = payload.next() => chunk,
-            () = &mut lapse, if is_promised => {
+            () = promise.breaks(body.len()) => {
                 reservation.lapse();
-                is_promised = false;
+                reservation.shrink(body.capacity() - body.len());
+                body.shrink_to_fit();
                 continue;
             }
         };
@@ -157,12 +181,49 @@ async fn collect(
         if body.len() + chunk.len() > max {
             return Err(BodyError::TooLarge(max));
         }
-        let room = room_for(&body, chunk.len(), announced.unwrap_or(usize::MAX));
+        let room = match announced {
+            // Without the many buffers of a body that grows.
+            Some(announced) if promise.holds => announced.max(body.len() + chunk.len()),
+            _ => room_for(&body, chunk.len(), announced.unwrap_or(usize::MAX)),
+        };
         if room > body.capacity() {
             reservation.grow(room - body.capacity())?;
             body.reserve_exact(room - body.len());
         }
         body.extend_from_slice(&chunk);
+    }
+}
+
+/// Room that is set aside for a body as long as it comes with all speed.
+struct Promise {
+    /// Bytes that must have come since the last look.
+    pace: usize,
+    looked_at: usize,
+    look: Interval,
+    holds: bool,
+}
+
+impl Promise {
+    fn of(announced: Option<usize>) -> Self {
+        Self {
+            pace: announced.unwrap_or(0) / LOOKS,
+            looked_at: 0,
+            look: interval_at(Instant::now() + LOOK, LOOK),
+            holds: true,
+        }
+    }
+
+    /// Returns once, when the body has become too slow; `arrived` is asked anew with every chunk.
+    async fn breaks(&mut self, arrived: usize) {
+        while self.holds {
+            self.look.tick().await;
+            self.holds = arrived - self.looked_at > self.pace;
+            self.looked_at = arrived;
+            if !self.holds {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }
 

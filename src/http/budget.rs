@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 use super::retry_after;
 use crate::telemetry::metric;
@@ -14,8 +16,16 @@ const FIRST_RATE: f64 = 1_000_000.0;
 /// How long a drain is measured before its rate replaces the last one.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The most that is set aside for one request that has only announced its body.
-const MAX_PROMISE: usize = 256 * 1024;
+/// Bodies from this size on wait for room, since they are dear to send again, and leave a quarter of it to others.
+pub const LARGE: usize = 64 * 1024;
+
+/// What a request is supposed to take for each byte of a body that it announces: the body and its records.
+const PLAIN: usize = 3;
+/// The same for a compressed one: events come to an eighth or so.
+const COMPRESSED: usize = 16;
+
+/// How long a large body waits for room.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What an open connection takes: read and write buffers, the head of its request, its place in the server.
 const CONNECTION: usize = 16 * 1024;
@@ -34,9 +44,9 @@ pub struct Overloaded {
 ///
 /// Connections are never refused here; they leave less for requests, down to a quarter of the limit.
 /// What counts of a request: each body as it arrives, its decompressed text as it grows, and before decoding as much again
-/// as its records will take. What a client only announced is promised to it up to a size and for a moment: without
-/// that a crowd is let in at once, each with a piece of its body, and most are refused half way. It lapses, so that
-/// a few slow clients with long Content-Lengths cannot use the budget up.
+/// as its records will take. What a client only announced is promised to it as long as it comes with all speed:
+/// without that a crowd is let in at once, each with a piece of its body, and most are refused half way. It lapses
+/// else, so that a few slow clients with long Content-Lengths cannot use the budget up.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
@@ -45,6 +55,9 @@ pub struct Budget {
     promised: AtomicUsize,
     drained: AtomicU64,
     drain: Mutex<Drain>,
+    /// Held by the one that is next to get room among those that wait.
+    turn: tokio::sync::Mutex<()>,
+    freed: Notify,
 }
 
 #[derive(Debug)]
@@ -66,6 +79,8 @@ impl Budget {
                 since: Instant::now(),
                 rate: FIRST_RATE,
             }),
+            turn: tokio::sync::Mutex::default(),
+            freed: Notify::new(),
         })
     }
 
@@ -104,15 +119,16 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Refuses at once what cannot fit now, without reserving it.
-    ///
-    /// # Errors
-    /// [`Overloaded`].
-    fn check(&self, bytes: usize) -> Result<(), Overloaded> {
-        if self.used().saturating_add(bytes) > self.room() {
-            return Err(self.overloaded());
-        }
-        Ok(())
+    /// Whether a body of this length can be let in beside what is in use, where so much is promised with it.
+    fn has_room_for(&self, length: usize, promised: usize, is_only_promise: bool) -> bool {
+        let (used, room) = (self.used(), self.room());
+        let is_alone = is_only_promise && used == 0;
+        let most = if length < LARGE || is_alone {
+            room
+        } else {
+            room - room / 4
+        };
+        used.saturating_add(length) <= room && used.saturating_add(promised) <= most
     }
 
     fn take(&self, bytes: usize) -> Result<(), Overloaded> {
@@ -135,6 +151,7 @@ impl Budget {
         let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
         self.drained.fetch_add(bytes as u64, Ordering::Relaxed);
         gauge!(metric::HTTP_IN_FLIGHT_BYTES).set(before.saturating_sub(bytes) as f64);
+        self.freed.notify_one();
     }
 
     fn overloaded(&self) -> Overloaded {
@@ -185,22 +202,56 @@ pub struct Reservation {
 
 impl Reservation {
     /// Sets aside what a body of the announced length and its records will take, to be taken by
-    /// [`grow`](Self::grow).
+    /// [`grow`](Self::grow). `is_plain` where it is not compressed.
     ///
     /// # Errors
-    /// [`Overloaded`] where there is no room for it beside what others use or are promised.
-    pub fn promise(&mut self, length: usize) -> Result<(), Overloaded> {
+    /// [`Overloaded`] where there is no room for it beside what others use or are promised; nothing is set aside then.
+    pub fn promise(&mut self, length: usize, is_plain: bool) -> Result<(), Overloaded> {
         let budget = &self.budget;
-        let share = length.saturating_mul(2).min(MAX_PROMISE).min(budget.room() / 2);
+        let factor = if is_plain { PLAIN } else { COMPRESSED };
+        let share = length.saturating_mul(factor).min(budget.room() / 2);
         let promised = budget.promised.fetch_add(share, Ordering::AcqRel) + share;
-        self.promised += share;
-        budget.check(length.max(promised))
+        if budget.has_room_for(length, promised, promised == share) {
+            self.promised += share;
+            return Ok(());
+        }
+        // Without waking anybody: nothing has become free.
+        budget.promised.fetch_sub(share, Ordering::AcqRel);
+        Err(Overloaded {
+            hopeless: length > budget.most(),
+            ..budget.overloaded()
+        })
+    }
+
+    /// The same, but waits a while for room, behind those that came before.
+    ///
+    /// # Errors
+    /// [`Overloaded`].
+    pub async fn promise_in_turn(&mut self, length: usize, is_plain: bool) -> Result<(), Overloaded> {
+        let budget = Arc::clone(&self.budget);
+        let until = Instant::now() + PATIENCE;
+        let Ok(_turn) = timeout_at(until.into(), budget.turn.lock()).await else {
+            return Err(budget.overloaded());
+        };
+        loop {
+            match self.promise(length, is_plain) {
+                Err(refused) if !refused.hopeless => {
+                    if timeout_at(until.into(), budget.freed.notified()).await.is_err() {
+                        return Err(refused);
+                    }
+                }
+                decided => return decided,
+            }
+        }
     }
 
     /// Takes back what was promised and has not arrived.
     pub fn lapse(&mut self) {
-        self.budget.promised.fetch_sub(self.promised, Ordering::AcqRel);
-        self.promised = 0;
+        let promised = std::mem::take(&mut self.promised);
+        if promised > 0 {
+            self.budget.promised.fetch_sub(promised, Ordering::AcqRel);
+            self.budget.freed.notify_one();
+        }
     }
 
     /// Takes more bytes.
@@ -217,6 +268,13 @@ impl Reservation {
         self.promised -= kept;
         self.budget.promised.fetch_sub(kept, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Gives some of the bytes back.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.give_back(bytes);
     }
 }
 
@@ -242,7 +300,7 @@ mod tests {
         let refused = second.grow(30).unwrap_err();
         assert!((1..=60).contains(&refused.retry_after) && !refused.hopeless);
         assert!(second.grow(101).unwrap_err().hopeless);
-        assert!(budget.check(30).is_err() && budget.check(20).is_ok());
+        assert!(budget.reserve().promise(21, true).is_err());
         assert_eq!(budget.used(), 80);
         drop(first);
         second.grow(100).unwrap();
@@ -268,19 +326,19 @@ mod tests {
     fn what_is_announced_is_set_aside_until_it_arrives_or_lapses() {
         let budget = Budget::new(1000);
         let (mut first, mut second, mut third) = (budget.reserve(), budget.reserve(), budget.reserve());
-        first.promise(200).unwrap();
-        second.promise(250).unwrap();
-        assert!(third.promise(100).is_err(), "900 of 1000 are spoken for");
+        first.promise(200, true).unwrap();
+        second.promise(250, true).unwrap();
+        assert!(third.promise(100, true).is_err(), "900 of 1000 are spoken for");
         drop(third);
         // What was promised can be taken; it is then used instead.
         first.grow(300).unwrap();
-        assert!(budget.reserve().promise(60).is_err());
+        assert!(budget.reserve().promise(60, true).is_err());
         second.lapse();
-        budget.reserve().promise(250).unwrap();
+        budget.reserve().promise(250, true).unwrap();
         drop((first, second));
         // One that asks for more than all of it hears so when it takes it.
         let mut whole = budget.reserve();
-        whole.promise(900).unwrap();
+        whole.promise(900, true).unwrap();
         assert!(whole.grow(1001).unwrap_err().hopeless);
         drop(whole);
         assert_eq!((budget.used(), budget.promised.load(Ordering::Relaxed)), (0, 0));

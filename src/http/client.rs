@@ -41,6 +41,7 @@ impl Client {
             ip: self.ip,
             user_agent: self.user_agent.as_deref(),
             gpc: self.gpc,
+            hit: None,
         }
     }
 }

@@ -57,6 +57,19 @@ impl Gate {
     /// # Errors
     /// The refusal to answer with.
     pub async fn admit(&self, request: &HttpRequest, payload: Payload) -> Result<Admitted, Problem> {
+        self.admit_or(request, payload, None).await
+    }
+
+    /// The same, with the source of requests that name no key.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub async fn admit_or(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        keyless: Option<&Arc<Source>>,
+    ) -> Result<Admitted, Problem> {
         let mut source = match key::from_head(request) {
             Some(key) => Some(self.identify(request, &key)?),
             None => None,
@@ -67,7 +80,8 @@ impl Gate {
             timeout: self.config.client_timeout,
         };
         let mut reservation = self.budget.reserve();
-        let encoding = body::check_head(request, &limits, &mut reservation)?;
+        let encoding = body::check_head(request, &limits)?;
+        body::set_room_aside(request, encoding, &mut reservation).await?;
         let body = body::read(
             payload,
             body::announced(request),
@@ -78,14 +92,54 @@ impl Gate {
         .await?;
         if source.is_none() {
             let key = event::body_text(&body).ok().and_then(event::write_key);
-            source = Some(self.identify(request, &key.ok_or_else(missing_key)?)?);
+            source = Some(self.source_of(request, key.as_deref(), keyless)?);
         }
         Ok(Admitted {
             source: source.ok_or_else(missing_key)?,
-            client: Client::of(request, &self.config.trusted_proxies),
+            client: self.client(request),
             body,
             reservation,
         })
+    }
+
+    /// The source of a request without a body.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub fn source(
+        &self,
+        request: &HttpRequest,
+        keyless: Option<&Arc<Source>>,
+    ) -> Result<Arc<Source>, Problem> {
+        self.source_of(request, key::from_head(request).as_deref(), keyless)
+    }
+
+    fn source_of(
+        &self,
+        request: &HttpRequest,
+        key: Option<&str>,
+        keyless: Option<&Arc<Source>>,
+    ) -> Result<Arc<Source>, Problem> {
+        match (key, keyless) {
+            (Some(key), _) => self.identify(request, key),
+            (None, Some(source)) => allowed(request, source),
+            (None, None) => Err(missing_key()),
+        }
+    }
+
+    /// What a request tells about its client.
+    pub fn client(&self, request: &HttpRequest) -> Client {
+        Client::of(request, &self.config.trusted_proxies)
+    }
+
+    /// Checks that a request which changes a visitor's own settings is not a strange page's doing.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_page(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let allowed = cors::check_page(request, &self.sources)?;
+        request.extensions_mut().insert(allowed);
+        Ok(())
     }
 
     /// The scheme by which a request's client came, `https` behind a trusted proxy that says so.
@@ -102,10 +156,14 @@ impl Gate {
             .sources
             .find(key)
             .ok_or_else(|| Problem::new(ProblemCode::UnknownKey, "the write key is not known here"))?;
-        let allowed = cors::check(request, source)?;
-        request.extensions_mut().insert(allowed);
-        Ok(Arc::clone(source))
+        allowed(request, source)
     }
+}
+
+fn allowed(request: &HttpRequest, source: &Arc<Source>) -> Result<Arc<Source>, Problem> {
+    let allowed = cors::check(request, source)?;
+    request.extensions_mut().insert(allowed);
+    Ok(Arc::clone(source))
 }
 
 fn missing_key() -> Problem {

@@ -35,7 +35,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     if let Some(origin) = cors::origin(request.headers())
         && may_read(&request, &gate, origin)
     {
-        cors::allow(response.headers_mut(), origin);
+        cors::allow(response.headers_mut(), request.path(), origin);
     }
     let status = response.status().as_u16().to_string();
     histogram!(metric::HTTP_REQUEST_SECONDS, "status" => status).record(began.elapsed().as_secs_f64());

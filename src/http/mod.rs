@@ -20,6 +20,7 @@ mod problem;
 mod retry_after;
 mod server;
 mod source;
+mod valve;
 
 pub use body::BodyError;
 pub use budget::{Budget, Overloaded, Reservation};

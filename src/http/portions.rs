@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -10,9 +10,12 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::budget::Connection;
+use super::valve::{Flow, Valve};
 
 /// The most that is handed over before the reader must look at it.
 const PORTION: usize = 8 * 1024;
+/// How much of an unwanted body is read before others have their turn. More would starve the bodies that are wanted.
+const DISCARDED: usize = 2 * PORTION;
 /// With less room than this actix-http lets its buffer grow before it reads on (`LW_BUFFER_SIZE`).
 const SPARE: usize = 1024;
 
@@ -26,6 +29,7 @@ pub(super) struct Portions {
     stream: TcpStream,
     /// What is left of this portion.
     left: usize,
+    valve: Valve,
     /// Held while the connection is open.
     _share: Connection,
 }
@@ -35,12 +39,30 @@ impl Portions {
         Self {
             stream,
             left: PORTION,
+            valve: Valve::default(),
             _share: share,
         }
     }
 
+    /// What the handlers of its requests hold its reading up with.
+    pub(super) fn valve(&self) -> &Valve {
+        &self.valve
+    }
+
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().stream)
+    }
+
+    /// Reads without handing anything over, but for the end.
+    fn discard(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; DISCARDED];
+        let mut scratch = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut scratch))?;
+        if scratch.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -50,6 +72,11 @@ impl AsyncRead for Portions {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        match self.valve.poll(cx) {
+            Flow::Open => {}
+            Flow::Shut => return Poll::Pending,
+            Flow::Discarding => return self.discard(cx),
+        }
         if self.left == 0 {
             self.left = PORTION;
             cx.waker().wake_by_ref();

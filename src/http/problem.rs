@@ -10,6 +10,7 @@ pub enum ProblemCode {
     MissingKey,
     UnknownKey,
     OriginNotAllowed,
+    TrustedKey,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -28,10 +29,11 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code, for the documentation's test.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MissingKey,
         Self::UnknownKey,
         Self::OriginNotAllowed,
+        Self::TrustedKey,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -63,6 +65,7 @@ impl ProblemCode {
             Self::MissingKey => ("missing_key", 401, "No write key"),
             Self::UnknownKey => ("unknown_key", 401, "Unknown write key"),
             Self::OriginNotAllowed => ("origin_not_allowed", 403, "Origin not allowed"),
+            Self::TrustedKey => ("trusted_key", 403, "Secret key"),
             Self::NotFound => ("not_found", 404, "Not found"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
             Self::RequestTimeout => ("request_timeout", 408, "The request took too long to arrive"),

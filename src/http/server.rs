@@ -83,6 +83,9 @@ impl Server {
                 .client_request_timeout(client_timeout)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 .local_addr(addr)
+                .on_connect_ext(|stream: &Portions, data| {
+                    data.insert(stream.valve().clone());
+                })
                 .h1(map_config(factory().into_factory(), |()| AppConfig::default()));
             let budget = Arc::clone(&budget);
             fn_service(move |stream: TcpStream| {

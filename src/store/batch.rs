@@ -1,8 +1,8 @@
 //! What capture asks the store to write in one transaction.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -89,8 +89,10 @@ pub struct Batch<'a> {
     pub duplicates: i64,
     /// How many of `duplicates` differ from what they copy.
     pub conflicts: i64,
-    /// Runs of offsets that hold no record.
-    pub gaps: Vec<Range<i64>>,
+    /// Offsets that the log had lost before they were read.
+    pub gap: Option<Range<i64>>,
+    /// How many other offsets hold no record, such as the markers of others' transactions.
+    pub holes: i64,
     /// What the event catalogue learns, when it is time to write it.
     pub properties: Vec<PropertyCount>,
 }
@@ -112,6 +114,8 @@ pub struct Tally {
     pub duplicate: i64,
     pub dead_letter: i64,
     pub foreign: i64,
+    /// Of visitors who asked to be forgotten.
+    pub suppressed: i64,
     pub gap: i64,
     /// Duplicates with other content; part of `duplicate`.
     pub conflict: i64,
@@ -119,29 +123,29 @@ pub struct Tally {
 
 /// Counts of stored rows by minute, source, type and name.
 #[derive(Debug, Default)]
-pub struct Minutes(BTreeMap<(Timestamp, String, EventKind, String), (i64, i64)>);
+pub struct Minutes<'a>(HashMap<(Timestamp, &'a str, EventKind, &'a str), (i64, i64)>);
 
-impl Minutes {
+impl<'a> Minutes<'a> {
     /// Counts a stored event under `name`.
-    pub fn add(&mut self, event: &Event<'_>, name: &str) {
+    pub fn add(&mut self, event: &'a Event<'_>, name: &'a str) {
         let second = event.received_at.as_second();
         let minute = Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(event.received_at);
-        let key = (minute, event.source.to_string(), event.kind, name.to_owned());
-        let (people, bots) = self.0.entry(key).or_default();
+        let (people, bots) = self
+            .0
+            .entry((minute, &event.source, event.kind, name))
+            .or_default();
         *(if event.is_bot { bots } else { people }) += 1;
     }
 
     /// The counts in the order of their key: minute, source, type, name, people's events, bots' events.
-    pub fn iter(&self) -> impl Iterator<Item = (Timestamp, &str, EventKind, &str, i64, i64)> {
-        self.0
-            .iter()
+    pub fn sorted(&self) -> Vec<(Timestamp, &str, EventKind, &str, i64, i64)> {
+        let counts = self.0.iter();
+        let mut sorted: Vec<_> = counts
             .map(|((minute, source, kind, name), (people, bots))| {
-                (*minute, source.as_str(), *kind, name.as_str(), *people, *bots)
+                (*minute, *source, *kind, *name, *people, *bots)
             })
-    }
-
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+            .collect();
+        sorted.sort_unstable();
+        sorted
     }
 }

@@ -3,8 +3,13 @@
 //! Written by hand instead of through the client's generic writer: JSON text goes over byte for byte, and a row
 //! costs no dynamic dispatch. Format: <https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format".
 
+use std::mem;
+use std::pin::pin;
+
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::SinkExt;
 use jiff::Timestamp;
+use tokio_postgres::CopyInSink;
 
 use crate::event::{Event, RawJson};
 
@@ -29,22 +34,51 @@ pub struct Lineage {
     pub offset: i64,
 }
 
-/// Collects rows for one `COPY … FROM STDIN (FORMAT binary)`.
+/// How much is encoded before it is sent: so little that PostgreSQL works on it while the next is encoded, and that
+/// the allocator has it back at once.
+const PIECE: usize = 128 * 1024;
+/// A row beyond that seldom needs more than this.
+const ROOM: usize = PIECE + 4 * 1024;
+
+/// Rows on their way into one `COPY … FROM STDIN (FORMAT binary)`.
 #[derive(Debug)]
-pub struct CopyBuffer(BytesMut);
+struct CopyBuffer(BytesMut);
+
+/// Sends rows to a COPY that was begun, and ends it; returns how many there were.
+///
+/// # Errors
+/// What PostgreSQL has against any of them.
+pub(super) async fn send<'a>(
+    sink: CopyInSink<Bytes>,
+    rows: impl IntoIterator<Item = (&'a Event<'a>, Lineage)>,
+) -> Result<u64, tokio_postgres::Error> {
+    let mut sink = pin!(sink);
+    let mut buffer = CopyBuffer::new();
+    for (event, lineage) in rows {
+        buffer.push(event, lineage);
+        if let Some(piece) = buffer.full_piece() {
+            sink.feed(piece).await?;
+        }
+    }
+    sink.feed(buffer.finish()).await?;
+    sink.finish().await
+}
 
 impl CopyBuffer {
-    /// An empty buffer with room for about `bytes`.
-    pub fn with_capacity(bytes: usize) -> Self {
-        let mut buffer = BytesMut::with_capacity(bytes + 32);
+    fn new() -> Self {
+        let mut buffer = BytesMut::with_capacity(ROOM);
         buffer.put_slice(SIGNATURE);
         buffer.put_i32(0); // flags
         buffer.put_i32(0); // length of the header extension
         Self(buffer)
     }
 
-    /// Adds a row.
-    pub fn push(&mut self, event: &Event<'_>, lineage: Lineage) {
+    fn full_piece(&mut self) -> Option<Bytes> {
+        let is_full = self.0.len() >= PIECE;
+        is_full.then(|| mem::replace(&mut self.0, BytesMut::with_capacity(ROOM)).freeze())
+    }
+
+    fn push(&mut self, event: &Event<'_>, lineage: Lineage) {
         let out = &mut self.0;
         out.put_i16(COLUMN_COUNT);
         put_timestamp(out, event.received_at);
@@ -75,8 +109,7 @@ impl CopyBuffer {
         put_bytes(out, &lineage.offset.to_be_bytes());
     }
 
-    /// Ends the data; what comes back is to be sent as it is.
-    pub fn finish(mut self) -> Bytes {
+    fn finish(mut self) -> Bytes {
         self.0.put_i16(-1);
         self.0.freeze()
     }

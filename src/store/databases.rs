@@ -1,16 +1,17 @@
 //! Both databases of a momsflow, and the connections to the event store.
 
 use deadpool_postgres::Pool;
-use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::pool;
+use super::server::Server;
+use crate::config::PostgresTlsMode;
 
 /// How the databases are reached as their owner.
 #[derive(Clone, Debug)]
 pub struct Databases {
-    pub events: Config,
-    pub views: Config,
+    pub events: Server,
+    pub views: Server,
     /// Connections to the event store.
     pub pool: Pool,
     is_embedded: bool,
@@ -18,9 +19,9 @@ pub struct Databases {
 
 impl Databases {
     /// Databases that are reached thus, with at most so many connections to the event store.
-    pub fn new(events: Config, views: Config, is_embedded: bool, connections: usize) -> Self {
+    pub fn new(events: Server, views: Server, is_embedded: bool, connections: usize) -> Self {
         Self {
-            pool: pool::connect(events.clone(), connections),
+            pool: pool::connect(&events, connections),
             events,
             views,
             is_embedded,
@@ -34,15 +35,20 @@ impl Databases {
         } else {
             "PostgreSQL"
         };
-        let host = match self.events.get_hosts().first() {
+        let config = self.events.config();
+        let host = match config.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
             Some(Host::Unix(folder)) => folder.display().to_string(),
             None => "localhost".to_owned(),
         };
-        let port = self.events.get_ports().first().copied().unwrap_or(5432);
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let tls = match self.events.tls().mode() {
+            PostgresTlsMode::Disable => String::new(),
+            mode => format!(", sslmode {}", mode.as_str()),
+        };
         format!(
-            "{kind} {host}:{port}, database {}",
-            self.events.get_dbname().unwrap_or("-")
+            "{kind} {host}:{port}, database {}{tls}",
+            config.get_dbname().unwrap_or("-")
         )
     }
 }

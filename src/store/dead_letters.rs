@@ -1,5 +1,7 @@
 //! Dead letters: events that were kept out of the store, whole, with the reason.
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,24 +9,24 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::batch::Batch;
+use super::batch::DeadLetter;
 use super::lease::Lease;
 use crate::event::Origin;
 
-/// Adds a batch's dead letters.
+/// Adds dead letters.
 pub(super) async fn add_dead_letters(
     transaction: &Transaction<'_>,
     lease: &Lease,
-    batch: &Batch<'_>,
+    letters: &[&DeadLetter],
     now: Timestamp,
 ) -> Result<(), tokio_postgres::Error> {
-    if batch.dead_letters.is_empty() {
+    if letters.is_empty() {
         return Ok(());
     }
     let insert = transaction
         .prepare_cached(include_str!("sql/add_dead_letters.sql"))
         .await?;
-    for letter in &batch.dead_letters {
+    for letter in letters {
         let parameters: [&(dyn ToSql + Sync); 18] = [
             &letter.received_at,
             &now,
@@ -93,6 +95,17 @@ pub struct Letter {
     pub payload: Vec<u8>,
     /// Of the whole payload; longer than `payload` where that was cut.
     pub payload_length: i64,
+}
+
+/// Those that wait, by reason.
+pub async fn count_waiting(client: &Client) -> Result<BTreeMap<String, i64>, tokio_postgres::Error> {
+    let rows = client
+        .query(include_str!("sql/count_dead_letters.sql"), &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get("code"), row.get("waiting")))
+        .collect())
 }
 
 /// Lists the newest dead letters; with `settled` also those replayed or discarded.

@@ -1,16 +1,14 @@
 //! Finds the events of a batch that PostgreSQL refuses, without storing anything.
 
-use std::pin::pin;
-
 use deadpool_postgres::{Client, Transaction};
-use futures_util::SinkExt;
 
 use super::batch::{Batch, Row};
+use super::copy::send;
 use super::lease::Lease;
 use super::month::Month;
 use super::months::hold_months;
 use super::sqlstate::{Failure, describe, failure_of};
-use super::writer::{WriteError, copy_statement, encode};
+use super::writer::{WriteError, copy_statement, with_lineage};
 
 /// A row that PostgreSQL refuses, and its words for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,9 +76,8 @@ async fn try_rows(
 ) -> Result<Option<(String, String)>, tokio_postgres::Error> {
     let savepoint = transaction.savepoint("bisect").await?;
     let copied = async {
-        let mut sink = pin!(savepoint.copy_in(&copy_statement(table)).await?);
-        sink.send(encode(rows, lease)).await?;
-        sink.finish().await
+        let sink = savepoint.copy_in(&copy_statement(table)).await?;
+        send(sink, with_lineage(rows, lease)).await
     }
     .await;
     savepoint.rollback().await?;

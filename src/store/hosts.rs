@@ -9,9 +9,10 @@ use futures_util::future::try_join3;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Row, Statement};
+use uuid::Uuid;
 
-use super::pool::with_timeouts;
+use super::server::Server;
 
 /// Who a host is, and for how long its word holds.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub struct Host {
     pub id: String,
     /// For people.
     pub name: String,
+    /// Made anew at each start.
+    pub process: Uuid,
+    /// The data dir that it has locked.
+    pub place: String,
     pub ttl: Duration,
 }
 
@@ -30,8 +35,13 @@ pub struct Host {
 pub struct LivingHost {
     pub id: String,
     pub name: String,
+    /// None of a version that did not say.
+    pub process: Option<Uuid>,
+    pub place: Option<String>,
     /// Until it counts as dead, unless it is heard of.
     pub remaining: Duration,
+    /// The same, by the database's clock, in seconds.
+    pub expires_at: f64,
 }
 
 /// A partition whose lease somebody had or has.
@@ -75,8 +85,8 @@ struct Statements {
 
 impl HostLink {
     /// Connects and begins to listen.
-    pub async fn open(config: &Config) -> Result<Self, tokio_postgres::Error> {
-        let (client, mut connection) = with_timeouts(config.clone()).connect(NoTls).await?;
+    pub async fn open(server: &Server) -> Result<Self, tokio_postgres::Error> {
+        let (client, mut connection) = server.connect().await?;
         let changed = Arc::new(Notify::new());
         let notify = changed.clone();
         let driver = tokio::spawn(async move {
@@ -112,16 +122,18 @@ impl HostLink {
     /// Says that the host lives, renews the leases that it holds (partition and epoch), and looks at the others: one
     /// round trip, one commit.
     ///
-    /// A host that `is_leaving` only keeps what it has, to finish what it has begun.
+    /// The row of another process with its id is left alone, unless this one `is_new` and the same data dir was the
+    /// other's: who lives with the id stands in the answer. A host that `is_leaving` only keeps what it has, to finish what it has begun.
     pub async fn keep(
         &self,
         host: &Host,
         held: &BTreeMap<i32, i64>,
         is_leaving: bool,
+        is_new: bool,
     ) -> Result<Neighbours, tokio_postgres::Error> {
         let (partitions, epochs): (Vec<i32>, Vec<i64>) = held.iter().unzip();
         let ttl = host.ttl.as_secs_f64();
-        let kept: [&(dyn ToSql + Sync); 7] = [
+        let kept: [&(dyn ToSql + Sync); 10] = [
             &host.log,
             &host.id,
             &host.name,
@@ -129,6 +141,9 @@ impl HostLink {
             &is_leaving,
             &partitions,
             &epochs,
+            &host.process,
+            &host.place,
+            &is_new,
         ];
         // Requests of a connection are answered in their order: the lists come after the commit.
         let (_, hosts, leases) = try_join3(
@@ -154,7 +169,10 @@ impl HostLink {
     /// Takes the host out, so that the others share what it has without waiting for its death.
     pub async fn leave(&self, host: &Host) -> Result<(), tokio_postgres::Error> {
         self.client
-            .query(include_str!("sql/leave_host.sql"), &[&host.log, &host.id])
+            .query(
+                include_str!("sql/leave_host.sql"),
+                &[&host.log, &host.id, &host.process],
+            )
             .await?;
         Ok(())
     }
@@ -175,7 +193,10 @@ fn living_host(row: &Row) -> LivingHost {
     LivingHost {
         id: row.get("host"),
         name: row.get("name"),
+        process: row.get("process"),
+        place: row.get("place"),
         remaining: seconds(row.get("remaining")).unwrap_or_default(),
+        expires_at: row.get("expires_at"),
     }
 }
 

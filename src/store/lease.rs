@@ -116,6 +116,20 @@ pub async fn acquire(
     })
 }
 
+/// The position that a lease guards; `None` where somebody else has the lease.
+pub async fn position(client: &Client, lease: &Lease) -> Result<Option<Position>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            include_str!("sql/reread_position.sql"),
+            &[&lease.log, &lease.partition, &lease.epoch],
+        )
+        .await?;
+    Ok(row.map(|row| Position {
+        next_offset: row.get("next_offset"),
+        fingerprint: row.get("fingerprint"),
+    }))
+}
+
 /// Gives a lease up, so that the next owner need not wait for its expiry. Other hosts are told.
 pub async fn give_up(client: &Client, lease: &Lease) -> Result<(), tokio_postgres::Error> {
     client

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use refinery::Runner;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 use tracing::info;
 
-use super::pool::with_timeouts;
-use super::sqlstate::{Failure, failure_of};
+use super::server::Server;
+use super::sqlstate::{Failure, describe, failure_of};
 
 mod events {
     refinery::embed_migrations!("migrations/events");
@@ -70,12 +70,17 @@ pub enum MigrateError {
         found: i64,
         known: i64,
     },
+    #[error(
+        "the {database} has a step {step} of another momsflow than a released one, or of somebody else\n\n\
+         hint: run the momsflow that made it, or give this one an empty database"
+    )]
+    Foreign { database: Database, step: String },
     #[error("the {database} cannot be migrated: {source}")]
     Failed {
         database: Database,
         source: Box<refinery::Error>,
     },
-    #[error("the {database} cannot be reached: {source}")]
+    #[error("the {database} cannot be reached: {}", describe(.source))]
     Connection {
         database: Database,
         source: tokio_postgres::Error,
@@ -86,7 +91,7 @@ impl MigrateError {
     /// Whether a later attempt may succeed: the server is away, or a table was busy.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Newer { .. } => false,
+            Self::Newer { .. } | Self::Foreign { .. } => false,
             Self::Connection { .. } => true,
             Self::Failed { source, .. } => match source.kind() {
                 refinery::error::Kind::Connection(_, cause) => cause
@@ -104,12 +109,9 @@ impl MigrateError {
 /// # Errors
 /// [`MigrateError::Newer`] when a later momsflow was here; a failed migration leaves its database as it was before
 /// that migration.
-pub async fn migrate(config: &Config, database: Database) -> Result<Report, MigrateError> {
+pub async fn migrate(server: impl Into<Server>, database: Database) -> Result<Report, MigrateError> {
     let connection_error = |source| MigrateError::Connection { database, source };
-    let (mut client, connection) = with_timeouts(config.clone())
-        .connect(NoTls)
-        .await
-        .map_err(connection_error)?;
+    let (mut client, connection) = server.into().connect().await.map_err(connection_error)?;
     let driver = tokio::spawn(connection);
     lock(&client, database).await.map_err(connection_error)?;
     let outcome = run(&mut client, database).await;
@@ -141,9 +143,16 @@ async fn run(client: &mut Client, database: Database) -> Result<Report, MigrateE
     let report = runner
         .run_async(client)
         .await
-        .map_err(|source| MigrateError::Failed {
-            database,
-            source: Box::new(source),
+        .map_err(|source| match source.kind() {
+            refinery::error::Kind::DivergentVersion(step, _)
+            | refinery::error::Kind::MissingVersion(step) => MigrateError::Foreign {
+                database,
+                step: step.to_string(),
+            },
+            _ => MigrateError::Failed {
+                database,
+                source: Box::new(source),
+            },
         })?;
     let applied: Vec<_> = report
         .applied_migrations()

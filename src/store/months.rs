@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use tracing::info;
 
 use super::month::Month;
@@ -40,9 +41,10 @@ pub async fn hold_months(
     months: &[Month],
 ) -> Result<BTreeMap<Month, Destination>, tokio_postgres::Error> {
     let days: Vec<_> = months.iter().map(|month| month.first_day()).collect();
-    let rows = transaction
-        .query(include_str!("sql/hold_months.sql"), &[&days])
+    let hold = transaction
+        .prepare_cached(include_str!("sql/hold_months.sql"))
         .await?;
+    let rows = transaction.query(&hold, &[&days]).await?;
     let known: BTreeMap<jiff::civil::Date, Destination> = rows
         .iter()
         .map(|row| {

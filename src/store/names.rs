@@ -1,6 +1,6 @@
 //! A cap on distinct event names, so that a client that puts ids into names cannot swamp the rollups.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::event::{Event, EventKind};
 

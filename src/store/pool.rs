@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+
+use super::server::Server;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,12 +15,12 @@ const UNANSWERED_TIMEOUT: Duration = Duration::from_secs(20);
 /// Makes a pool of at most `size` connections; none is opened before it is asked for.
 ///
 /// Asking waits a bounded time and then fails with [`deadpool_postgres::PoolError::Timeout`]. A connection whose
-/// server has gone is noticed and replaced when it is taken out, so that a restart needs no new pool. TLS is not
-/// spoken yet: a URL with `sslmode=require` fails at the first connection.
-pub fn connect(config: Config, size: usize) -> Pool {
+/// server has gone is noticed and replaced when it is taken out, so that a restart needs no new pool.
+pub fn connect(server: impl Into<Server>, size: usize) -> Pool {
+    let server = server.into();
     let manager = Manager::from_config(
-        with_timeouts(config),
-        NoTls,
+        with_timeouts(server.config().clone()),
+        server.connector(),
         ManagerConfig {
             // Free, while a query before each use costs a round trip; the driver notices a closed socket at once.
             recycling_method: RecyclingMethod::Fast,
@@ -64,7 +66,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_an_error_within_the_timeout() {
-        let pool = connect("postgres://u@127.0.0.1:1/d".parse().expect("it is a URL"), 1);
+        let config: Config = "postgres://u@127.0.0.1:1/d".parse().expect("it is a URL");
+        let pool = connect(config, 1);
         assert!(pool.get().await.is_err());
     }
 }

@@ -1,16 +1,17 @@
 //! What the read-only role of dashboards may see.
 
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
 use tracing::warn;
 
 use super::migrate::{Database, lock};
-use super::pool::with_timeouts;
+use super::server::Server;
 use super::sqlstate::describe;
 
 /// Tables and views of the event store for readers. Parents only: a month's partition is read through `events`,
-/// and so stays hidden in the lists of dashboards. Not `leases` and `event_id_claims`, which mean nothing to people.
-const EVENTS: [&str; 12] = [
+/// and so stays hidden in the lists of dashboards. Not `leases` and `event_id_claims`, which mean
+/// nothing to people, and not `identity_suppressions`, which lists who wants to be forgotten.
+const EVENTS: [&str; 17] = [
     "events",
     "events_late",
     "all_events",
@@ -23,6 +24,11 @@ const EVENTS: [&str; 12] = [
     "event_totals",
     "event_properties",
     "event_catalog",
+    "identity_edges",
+    "identity_claims",
+    "identity_revocations",
+    "identity_links",
+    "identity_visitors",
 ];
 
 /// Relations of the user view database for readers; they come with the user-views role.
@@ -45,11 +51,11 @@ pub enum ReaderGrant {
 /// # Errors
 /// When the database cannot be reached or fails otherwise.
 pub async fn grant_reader(
-    config: &Config,
+    server: impl Into<Server>,
     database: Database,
     role: &str,
 ) -> Result<ReaderGrant, tokio_postgres::Error> {
-    let (client, connection) = with_timeouts(config.clone()).connect(NoTls).await?;
+    let (client, connection) = server.into().connect().await?;
     let driver = tokio::spawn(connection);
     // Two processes that change one role at once fail with "tuple concurrently updated".
     lock(&client, database).await?;

@@ -19,6 +19,7 @@ pub(super) async fn add_minutes(
         let name = names.of(&row.event);
         minutes.add(&row.event, name);
     }
+    let minutes = minutes.sorted();
     if minutes.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::tls;
+
 /// The kinds of failure that capture tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -21,6 +23,8 @@ pub enum Failure {
 pub fn failure_of(error: &tokio_postgres::Error) -> Failure {
     match error.code() {
         Some(code) => failure_of_code(code),
+        // The certificates of either side are mended outside, while this goes on trying.
+        None if tls::explain(error).is_some() => Failure::Transient,
         None if is_connection_lost(error) => Failure::Transient,
         // The client's own complaint, such as a parameter of the wrong type.
         None => Failure::Unknown,
@@ -60,6 +64,9 @@ fn failure_of_code(code: &SqlState) -> Failure {
 
 /// The message that people need: the server's own words with the code, or the client's.
 pub fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(explained) = tls::explain(error) {
+        return explained;
+    }
     match error.as_db_error() {
         Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
         None => match std::error::Error::source(error) {

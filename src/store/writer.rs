@@ -5,23 +5,24 @@
 //! with [`Dedupe::Probe`].
 
 use std::collections::{BTreeMap, HashSet};
-use std::pin::pin;
 
 use deadpool_postgres::{Client, Transaction};
-use futures_util::SinkExt;
+use futures_util::{TryFutureExt, try_join};
 use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::batch::{Batch, Row, Tally};
-use super::copy::{COLUMNS, CopyBuffer, Lineage};
+use super::copy::{COLUMNS, Lineage, send};
 use super::dead_letters::add_dead_letters;
 use super::dedupe::{Dedupe, conflicts, stored_ids};
+use super::identity::{self, suppress};
 use super::lease::Lease;
+use super::memory::Memory;
 use super::month::Month;
 use super::months::{Destination, hold_months};
-use super::names::Names;
 use super::rollup::{add_minutes, add_properties};
+use crate::event::Event;
 
 /// Why a batch was not written. Nothing of it was.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ pub enum WriteError {
 #[derive(Debug, Default)]
 pub struct Written {
     pub tally: Tally,
-    /// The ids of its rows that were stored before.
+    /// The ids of its rows that were stored before, or are not to be.
     pub copies: HashSet<Uuid>,
 }
 
@@ -53,37 +54,45 @@ pub async fn write(
     lease: &Lease,
     batch: &Batch<'_>,
     dedupe: Dedupe,
-    names: &mut Names,
+    memory: &mut Memory,
     now: Timestamp,
 ) -> Result<Written, WriteError> {
+    memory.keep_to(lease);
     let transaction = client.transaction().await?;
-    let destinations = destinations(&transaction, batch).await?;
+    // Their statements go to the server together.
+    let (destinations, screened) = try_join!(destinations(&transaction, batch), async {
+        Ok(suppress(&transaction, batch, &mut memory.suppressions).await?)
+    })?;
     let stored = stored_ids(&transaction, batch, &destinations, dedupe, now).await?;
-    let (copies, fresh): (Vec<_>, Vec<_>) = batch
-        .rows
-        .iter()
+    let (copies, fresh): (Vec<_>, Vec<_>) = screened
+        .rows()
         .partition(|row| stored.contains(&row.event.event_id));
 
     copy_rows(&transaction, lease, &fresh, &destinations).await?;
-    add_dead_letters(&transaction, lease, batch, now).await?;
-    add_gaps(&transaction, lease, batch, now).await?;
-    add_minutes(&transaction, lease, &fresh, names).await?;
+    add_dead_letters(&transaction, lease, &screened.dead_letters, now).await?;
+    add_gap(&transaction, lease, batch, now).await?;
     add_properties(&transaction, lease, batch, now).await?;
+    let news = identity::record(&transaction, &fresh, &memory.pairs).await?;
 
     let tally = Tally {
         stored: fresh.len() as i64,
         duplicate: copies.len() as i64 + batch.duplicates,
-        dead_letter: batch.dead_letters.len() as i64 - batch.foreign,
+        dead_letter: screened.dead_letters.len() as i64 - batch.foreign,
         foreign: batch.foreign,
-        gap: batch.gaps.iter().map(|gap| gap.end - gap.start).sum(),
+        suppressed: screened.left_out(batch),
+        gap: batch.gap.iter().map(|gap| gap.end - gap.start).sum::<i64>() + batch.holes,
         conflict: conflicts(&transaction, &copies).await? + batch.conflicts,
     };
-    advance(&transaction, lease, batch, &tally, now).await?;
+    // Both at once, which saves a round trip; PostgreSQL takes them in this order.
+    try_join!(
+        add_minutes(&transaction, lease, &fresh, &mut memory.names).map_err(WriteError::from),
+        advance(&transaction, lease, batch, &tally, now),
+    )?;
     transaction.commit().await?;
-    Ok(Written {
-        tally,
-        copies: stored,
-    })
+    identity::learn(&mut memory.pairs, &news);
+    let mut copies = stored;
+    copies.extend(&screened.suppressed);
+    Ok(Written { tally, copies })
 }
 
 async fn destinations(
@@ -113,52 +122,46 @@ async fn copy_rows(
     destinations: &BTreeMap<Month, Destination>,
 ) -> Result<(), tokio_postgres::Error> {
     for (month, destination) in destinations {
-        let Some(data) = encode_month(rows, *month, lease) else {
-            continue;
-        };
-        let statement = transaction
-            .prepare_cached(&copy_statement(destination.table()))
-            .await?;
-        let mut sink = pin!(transaction.copy_in(&statement).await?);
-        sink.send(data).await?;
-        sink.finish().await?;
+        let rows: Vec<_> = rows.iter().filter(|row| row.month == *month).copied().collect();
+        if !rows.is_empty() {
+            let statement = copy_statement(destination.table());
+            let statement = transaction.prepare_cached(&statement).await?;
+            let sink = transaction.copy_in(&statement).await?;
+            send(sink, with_lineage(&rows, lease)).await?;
+        }
     }
     Ok(())
 }
 
-fn encode_month(rows: &[&Row<'_>], month: Month, lease: &Lease) -> Option<bytes::Bytes> {
-    let rows: Vec<_> = rows.iter().filter(|row| row.month == month).copied().collect();
-    (!rows.is_empty()).then(|| encode(&rows, lease))
-}
-
-/// The statement that takes what [`encode`] makes.
+/// The statement that takes what [`send`] sends.
 pub(super) fn copy_statement(table: &str) -> String {
     format!("COPY {table} ({COLUMNS}) FROM STDIN (FORMAT binary)")
 }
 
-/// Encodes rows for COPY.
-pub(super) fn encode(rows: &[&Row<'_>], lease: &Lease) -> bytes::Bytes {
-    const ROW_ESTIMATE: usize = 1_024;
-    let mut buffer = CopyBuffer::with_capacity(rows.len() * ROW_ESTIMATE);
-    for row in rows {
+/// Events with their places in the log.
+pub(super) fn with_lineage<'a>(
+    rows: &'a [&Row<'a>],
+    lease: &Lease,
+) -> impl Iterator<Item = (&'a Event<'a>, Lineage)> {
+    let (log, partition) = (lease.log, lease.partition);
+    rows.iter().map(move |row| {
         let lineage = Lineage {
-            log: lease.log,
-            partition: lease.partition,
+            log,
+            partition,
             offset: row.offset,
         };
-        buffer.push(&row.event, lineage);
-    }
-    buffer.finish()
+        (&row.event, lineage)
+    })
 }
 
 /// Keeps the bounds of what the log no longer held.
-async fn add_gaps(
+async fn add_gap(
     transaction: &Transaction<'_>,
     lease: &Lease,
     batch: &Batch<'_>,
     now: Timestamp,
 ) -> Result<(), tokio_postgres::Error> {
-    for gap in &batch.gaps {
+    if let Some(gap) = &batch.gap {
         let parameters: [&(dyn ToSql + Sync); 5] = [&lease.log, &lease.partition, &gap.start, &gap.end, &now];
         transaction
             .execute(include_str!("sql/add_gap.sql"), &parameters)
@@ -177,7 +180,7 @@ async fn advance(
     let advance = transaction
         .prepare_cached(include_str!("sql/advance.sql"))
         .await?;
-    let parameters: [&(dyn ToSql + Sync); 14] = [
+    let parameters: [&(dyn ToSql + Sync); 15] = [
         &lease.log,
         &lease.partition,
         &lease.epoch,
@@ -188,6 +191,7 @@ async fn advance(
         &tally.duplicate,
         &tally.dead_letter,
         &tally.foreign,
+        &tally.suppressed,
         &tally.gap,
         &tally.conflict,
         &batch.fingerprint,

@@ -79,7 +79,7 @@ impl Bench {
         Capture {
             log: self.log.clone(),
             pool: pool::connect(self.database.clone(), 4),
-            database: self.database.clone(),
+            database: self.database.clone().into(),
             clock: self.clock.clone(),
             health: self.health.clone(),
             config: config::Capture {
@@ -88,6 +88,7 @@ impl Bench {
             },
             backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
             owner: owner.to_owned(),
+            place: String::new(),
             name: owner.to_owned(),
             status: Status::default(),
             shutdown_deadline: Duration::from_secs(10),
@@ -117,6 +118,12 @@ impl Bench {
             })
             .collect();
         self.log.append(partition, records).await.unwrap();
+    }
+
+    /// Its epoch, and whether it is valid.
+    async fn lease_of_the_first_partition(&self) -> String {
+        let query = "SELECT epoch || ' ' || (expires_at > now()) FROM leases WHERE log_partition = 0";
+        value(&self.client, query).await
     }
 
     /// Waits until every record of the log is accounted for.
@@ -210,10 +217,10 @@ async fn events_arrive_once_with_every_column_and_count() {
     );
     let types =
         "SELECT string_agg(property || ' ' || json_type, ', ' ORDER BY property) FROM event_properties";
-    assert_eq!(
-        value(&bench.client, types).await,
-        "content_id string, tags array, words number"
-    );
+    until("the catalogue is written, apart from the events", async || {
+        value(&bench.client, types).await == "content_id string, tags array, words number"
+    })
+    .await;
     bench.stop().await; // writes what the catalogue has counted last
     let counts = "SELECT string_agg(DISTINCT events::text, ' ') FROM event_properties";
     assert_eq!(value(&bench.client, counts).await, "1000");
@@ -465,6 +472,16 @@ async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
     let faults = format!("{:?}", bench.health.faults());
     assert!(faults.contains("too many"), "{faults}");
     assert_eq!(bench.count("dead_letters").await, "0");
+    let lease = bench.lease_of_the_first_partition().await;
+    for _ in 0..10 {
+        // Longer than the lease, and several tries.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(
+            bench.lease_of_the_first_partition().await,
+            lease,
+            "a pause keeps it"
+        );
+    }
     bench
         .client
         .batch_execute("DROP TRIGGER refuse ON events")
@@ -480,6 +497,77 @@ async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(bench.health.faults().is_empty());
+    assert_eq!(bench.lease_of_the_first_partition().await, lease);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_is_away_its_only_reader_keeps_its_leases_and_says_who_is_away() {
+    let mut bench = Bench::new().await;
+    bench.stop().await;
+    let log = Arc::new(Reachable {
+        log: bench.log.clone(),
+        is_cut: AtomicBool::new(false),
+    });
+    let capture = Capture {
+        log: log.clone(),
+        ..bench.capture("one")
+    };
+    let token = CancellationToken::new();
+    let running = tokio::spawn(capture.run(token.clone()));
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    bench.drained().await;
+    let lease = bench.lease_of_the_first_partition().await;
+
+    log.is_cut.store(true, Ordering::SeqCst);
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    until("the partition says who is away", async || {
+        let faults = bench.health.faults();
+        let reason = faults.get("capture of partition 0").cloned().unwrap_or_default();
+        assert!(!reason.contains("PostgreSQL"), "{reason}");
+        reason.contains("no answer from the event log: cut off")
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(bench.lease_of_the_first_partition().await, lease);
+    log.is_cut.store(false, Ordering::SeqCst);
+    bench.drained().await;
+    assert_eq!(bench.account().await, "2 0 0 0 0 0");
+    assert_eq!(bench.lease_of_the_first_partition().await, lease);
+    until("it is healthy", async || bench.health.faults().is_empty()).await;
+    token.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_mended_by_hand_goes_on_from_where_it_was_put() {
+    let mut bench = Bench::new().await;
+    let values = (0..3).map(|_| encoded(&bench.clock, Uuid::new_v4())).collect();
+    bench.append(0, values).await;
+    bench.drained().await;
+    bench.stop().await;
+    bench
+        .client
+        .batch_execute("UPDATE positions SET fingerprint = '\\x00' WHERE log_partition = 0")
+        .await
+        .unwrap();
+    bench.start("one");
+    until("the partition is paused", async || {
+        format!("{:?}", bench.health.faults()).contains("the log was made anew")
+    })
+    .await;
+    let lease = bench.lease_of_the_first_partition().await;
+    bench.append(0, vec![encoded(&bench.clock, Uuid::new_v4())]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.account().await, "3 0 0 0 0 0", "it stores nothing");
+    bench
+        .client
+        .batch_execute("UPDATE positions SET fingerprint = NULL WHERE log_partition = 0")
+        .await
+        .unwrap();
+    bench.drained().await;
+    assert_eq!(bench.account().await, "4 0 0 0 0 0");
+    assert_eq!(bench.lease_of_the_first_partition().await, lease);
     bench.stop().await;
 }
 
@@ -656,7 +744,7 @@ async fn after_an_outage_each_host_has_what_it_had() {
         .map(|owner| {
             let capture = Capture {
                 pool: pool::connect(database.clone(), 4),
-                database: database.clone(),
+                database: database.clone().into(),
                 health: Health::default(),
                 ..bench.capture(owner)
             };
@@ -743,4 +831,103 @@ async fn a_connection_lost_at_any_moment_costs_nothing() {
     bench.drained().await;
     assert_eq!(bench.account().await, "6000 0 0 0 0 0");
     assert_eq!(bench.count("events").await, "6000");
+}
+
+/// A pair comes by its user's partition; by several of them since there are more partitions, or when it is the word of a
+/// source that is not trusted as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn pairs_that_come_by_several_partitions_are_locked_in_one_order() {
+    let mut bench = Bench::new().await;
+    let pairs = 100;
+    let seen = |pair: usize, days_ago: i64| {
+        let mut event = event(&bench.clock, Uuid::new_v4());
+        event.occurred_at = bench.clock.now() - (24 * days_ago).hours();
+        event.user_id = Some(format!("u-{pair:02}").into());
+        event.anonymous_id = Some(format!("v-{pair:02}").into());
+        encode_event(&event)
+    };
+    bench
+        .append(0, (0..pairs).map(|pair| seen(pair, 9)).collect())
+        .await;
+    bench.drained().await;
+    let epochs = "SELECT string_agg(epoch::text, ' ') FROM leases";
+    let before = value(&bench.client, epochs).await;
+
+    // Both are stopped in the middle, each with what it has locked by then.
+    let blocker = connect(&bench.database).await.unwrap();
+    let block = "BEGIN; SELECT FROM identity_edges WHERE user_id = 'u-50' FOR UPDATE";
+    blocker.batch_execute(block).await.unwrap();
+    let forwards = (0..pairs).map(|pair| seen(pair, 5)).collect();
+    let backwards = (0..pairs).rev().map(|pair| seen(pair, 4)).collect();
+    tokio::join!(bench.append(0, forwards), bench.append(1, backwards));
+    until("both wait", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        value(&bench.client, waiting).await == "2"
+    })
+    .await;
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    bench.drained().await;
+    assert_eq!(
+        value(&bench.client, epochs).await,
+        before,
+        "none had to begin anew"
+    );
+    let edges = "SELECT count(*) || ' ' || count(DISTINCT last_seen_on) FROM identity_edges";
+    assert_eq!(value(&bench.client, edges).await, "100 1");
+    bench.stop().await;
+}
+
+/// A visitor's wish comes by one partition, what is to be left out by others: each worker has to see all wishes, in
+/// whatever order they were committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_to_be_forgotten_hold_for_all_partitions() {
+    let mut bench = Bench::new().await;
+    let ids: Vec<_> = (0..300).map(|_| Uuid::new_v4().to_string()).collect();
+    let of = |id: &String, name: &'static str, minutes: i64| {
+        let mut event = event(&bench.clock, Uuid::new_v4());
+        event.accepted_at = bench.clock.now() + minutes.minutes();
+        event.event = Some(name.into());
+        event.trusted = false;
+        event.user_id = None;
+        event.anonymous_id = Some(id.clone().into());
+        event.context = Some(serde_json::from_str(r#"{"userprint_state":"forgotten"}"#).unwrap());
+        encode_event(&event)
+    };
+    let read = |id: &String, minutes: i64| of(id, "Read", minutes);
+    // Both read the list while it is still empty, and while it grows by both.
+    for chunk in ids.chunks(20) {
+        let (here, there) = chunk.split_at(10);
+        let wishes = |ids: &[String]| ids.iter().map(|id| of(id, "Userprint Forgotten", 0)).collect();
+        tokio::join!(bench.append(0, wishes(here)), bench.append(1, wishes(there)));
+    }
+    bench.drained().await;
+    for partition in [0, 1] {
+        let before = ids.iter().map(|id| read(id, -1)).collect();
+        bench.append(partition, before).await;
+        let after = ids.iter().map(|id| read(id, 1)).collect();
+        bench.append(partition, after).await;
+    }
+    bench.drained().await;
+    let account = "SELECT sum(stored) || ' ' || sum(suppressed) FROM positions";
+    assert_eq!(value(&bench.client, account).await, "900 600");
+
+    // A user's events come by the user's partition, and may be read after a wish that was accepted after them.
+    let order = |minutes: i64| {
+        let mut event = event(&bench.clock, Uuid::new_v4());
+        event.accepted_at = bench.clock.now() + minutes.minutes();
+        event.event = Some(if minutes < 0 { "Before" } else { "After" }.into());
+        event.anonymous_id = Some(ids[0].clone().into());
+        encode_event(&event)
+    };
+    bench.append(1, vec![order(-1), order(1)]).await;
+    bench.drained().await;
+    let orders = "SELECT string_agg(event || ' ' || coalesce(anonymous_id, 'nobody'), ', ' ORDER BY event) FROM events \
+                  WHERE user_id = 'u-1'";
+    assert_eq!(
+        value(&bench.client, orders).await,
+        format!("After nobody, Before {}", ids[0])
+    );
+    let in_order = "SELECT count(*) = 300 AND count(DISTINCT seq) = 300 FROM identity_suppressions";
+    assert_eq!(value(&bench.client, in_order).await, "t");
+    bench.stop().await;
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use momsflow::broker::Record;
 use momsflow::broker::intake::Intake;
+use momsflow::collector::Collector;
 use momsflow::config::Config;
 use momsflow::event::{self, Payload, Policy, RejectCode, Rejection};
 use momsflow::http::{OPENAPI, ProblemCode};
-use momsflow::roles::ingest::{self, Ingest};
+use momsflow::roles::{ingest, pixel};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,20 @@ fn hostile() -> Vec<(&'static str, String, u16, &'static str, &'static str)> {
             "/batch",
         ),
         ("/v1/batch", r#"{"batch":[{}]"#.into(), 400, "malformed_json", ""),
+        (
+            "/v1/batch",
+            r#"{"batch":[{"type":"page","userId":"u"},{"type":"page","userId":1.}]}"#.into(),
+            400,
+            "malformed_json",
+            "",
+        ),
+        (
+            "/v1/batch",
+            r#"{"batch":[{"type":"page","userId":"u"},]}"#.into(),
+            400,
+            "malformed_json",
+            "",
+        ),
         (
             "/v1/track",
             r#"{"userId":"u"}"#.into(),
@@ -440,12 +455,13 @@ async fn the_description_names_every_route_and_serves() {
     let served = server.send("GET", "/openapi.json", &[], b"").await;
     assert_eq!((served.status, served.body.as_str()), (200, OPENAPI));
     let document: Value = serde_json::from_str(OPENAPI).unwrap();
-    let mut expected = ingest::paths();
+    let mut expected = [ingest::paths(), pixel::paths()].concat();
     expected.extend([("get", "/live"), ("get", "/ready"), ("get", "/openapi.json")]);
     for (method, path) in &expected {
         assert!(document["paths"][path][method].is_object(), "{method} {path}");
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), expected.len());
+    let paths: std::collections::BTreeSet<_> = expected.iter().map(|(_, path)| path).collect();
+    assert_eq!(document["paths"].as_object().unwrap().len(), paths.len());
     let missing: Vec<_> = references(&document)
         .into_iter()
         .filter(|reference| document.pointer(reference.trim_start_matches('#')).is_none())
@@ -558,7 +574,7 @@ async fn a_log_that_refuses_makes_the_process_unready() {
     let server = serve(|_| ()).await;
     let token = CancellationToken::new();
     server.log.refuses.store(true, Ordering::SeqCst);
-    let watch = tokio::spawn(Ingest::watch_intake(
+    let watch = tokio::spawn(Collector::watch_intake(
         Arc::new(Intake::of(server.log.clone())),
         server.health.clone(),
         token.clone(),
@@ -592,7 +608,7 @@ fn the_documentation_lists_every_code() {
             code.as_str()
         );
     }
-    for (method, path) in ingest::paths() {
+    for (method, path) in [ingest::paths(), pixel::paths()].concat() {
         assert!(
             docs.contains(&format!("`{path}`"))
                 || docs.contains(&format!("`{} {path}`", method.to_uppercase())),

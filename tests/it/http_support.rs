@@ -11,11 +11,14 @@ use bytesize::ByteSize;
 use momsflow::broker::intake::Intake;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
+use momsflow::collector::Collector;
 use momsflow::config::{Config, Secret};
 use momsflow::event::wire::{self, WireRecord};
 use momsflow::http::{Bound, Gate, Server, Source, Sources};
 use momsflow::lifecycle::Health;
-use momsflow::roles::ingest::{self, Ingest};
+use momsflow::roles::pixel::Pixel;
+use momsflow::roles::{ingest, pixel};
+use momsflow::userprint::{Key, Ring, Terms, Userprints};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -110,7 +113,9 @@ impl MemoryLog {
 }
 
 pub struct Running {
-    pub ingest: Arc<Ingest>,
+    pub ingest: Arc<Collector>,
+    pub pixel: Arc<Pixel>,
+    pub userprints: Userprints,
     pub addr: SocketAddr,
     pub log: Arc<MemoryLog>,
     pub gate: Arc<Gate>,
@@ -159,8 +164,14 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         sources.add(&Secret::new(key), source).unwrap();
     }
     let log = Arc::new(MemoryLog::default());
-    let ingest = Arc::new(Ingest::new(
-        Arc::new(Intake::of(log.clone())),
+    let key = Secret::new("a key that is long enough for a test");
+    let ring = Ring::new(vec![Key::new("k1", &key, jiff::Timestamp::MIN)]).unwrap();
+    let userprints = Userprints::new(ring, Terms::new(&config.pixel.cookie));
+    let ingest = Collector::new(Arc::new(Intake::of(log.clone())), Clock::system(), &config);
+    let ingest = Arc::new(ingest.with_userprints(userprints.clone()));
+    let pixel = Arc::new(Pixel::new(
+        ingest.clone(),
+        userprints.clone(),
         Clock::system(),
         &config,
     ));
@@ -171,7 +182,7 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         &config.http,
         gate.clone(),
         &health,
-        vec![ingest::routes(ingest.clone())],
+        vec![ingest::routes(ingest.clone()), pixel::routes(pixel.clone())],
         Duration::from_secs(1),
     )
     .unwrap();
@@ -179,6 +190,8 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
     let task = tokio::spawn(server.run(stop.clone()));
     Running {
         ingest,
+        pixel,
+        userprints,
         addr,
         log,
         gate,

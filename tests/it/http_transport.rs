@@ -139,6 +139,38 @@ async fn a_client_refused_while_it_sends_reads_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_body_waits_for_room_instead_of_being_sent_again() {
+    let server = serve(|config| config.http.in_flight = ByteSize::mib(1)).await;
+    server.log.hangs.store(true, Ordering::SeqCst);
+    let mut first = TcpStream::connect(server.addr).unwrap();
+    first.write_all(batch(400, "keep-alive").0.as_bytes()).unwrap();
+    until(&server, |used| used > 500_000).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let used = server.gate.budget().used();
+    let second = server.raw(batch(350, "close").0.into_bytes());
+    let room = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(server.gate.budget().used(), used, "nothing of it is read");
+        server.log.hangs.store(false, Ordering::SeqCst);
+    };
+    let (answer, ()) = tokio::join!(second, room);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(server.log.events().len(), 750);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_far_too_much_reads_why() {
+    let server = serve(|config| config.http.in_flight = ByteSize::mib(1)).await;
+    for _ in 0..5 {
+        let (large, length) = batch(5_000, "keep-alive");
+        assert!(length > 3_000_000);
+        let refused = server.raw(large.into_bytes()).await;
+        refused.assert_problem(413, "body_too_large");
+    }
+    assert_eq!(server.post("/v1/track", EVENT).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_with_long_bodies_do_not_use_the_budget_up() {
     let server = serve(|config| config.http.in_flight = ByteSize::mib(1)).await;
     let addr = server.addr;

@@ -8,14 +8,17 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// The modules by layer, from the top. A module may import those of the layers below its own.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 11] = [
     &["commands"],
     &["cli"],
     &["app"],
     &["control"],
     &["roles"],
+    &["collector"],
     &["http", "broker", "store", "embedded"],
+    &["identity"],
     &["event"],
+    &["userprint"],
     // The leaves, which may import each other.
     &[
         "clock",
@@ -25,6 +28,7 @@ const LAYERS: [&[&str]; 8] = [
         "private",
         "retry",
         "telemetry",
+        "tls",
     ],
 ];
 /// What is in here is a module of its own, and none imports another.

@@ -67,7 +67,15 @@ async fn fetches_from_the_middle_and_by_bytes(log: &dyn EventLog) {
     assert_eq!(few[0].value, "42");
     let some = log.fetch(0, base + 42, 20, NO_WAIT).await.unwrap();
     assert!(some.len() >= few.len() && some.len() < 58, "{}", some.len());
-    assert_eq!(log.fetch(0, base + 42, 1 << 20, NO_WAIT).await.unwrap().len(), 58);
+    let all = log.fetch(0, base + 42, 1 << 20, NO_WAIT).await.unwrap();
+    assert_eq!(all.len(), 58);
+    for (place, offset) in [(0, base + 42), (30, base + 72)] {
+        let appended_at = log.appended_at(0, offset).await.unwrap().unwrap();
+        // Kafka keeps two times, of producing and of appending, and which is seen depends on the way of reading.
+        let differs = appended_at.duration_since(all[place].appended_at);
+        assert!(differs.abs() < jiff::SignedDuration::from_secs(1), "{differs}");
+    }
+    assert_eq!(log.appended_at(0, base + 100).await.unwrap(), None);
 }
 
 async fn refuses_what_is_out_of_range(log: &dyn EventLog) {

@@ -1,106 +1,23 @@
 //! Moving an install that takes events all the while: to Kafka, and to a PostgreSQL of one's own.
 
-use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use momsflow::embedded::{Connections, connection_of};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config};
 
 use crate::kafka::broker::{shared, topic_on};
-use crate::kafka::serving::{toml, track};
+use crate::kafka::load::{Load, assert_exact, track};
+use crate::kafka::serving::toml;
 use crate::serve::{Serve, run, until};
-use crate::shared::event_store;
+use crate::shared::databases;
 use crate::support::{DataDir, connect, value};
 
 const COUNTS: &str = "SELECT count(*) || ' ' || count(DISTINCT event_id) FROM all_events";
-
-/// Clients that send batches, each again until it is acknowledged.
-struct Load {
-    over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(serve: &Serve) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let client = |number| {
-            let (http, url, key) = (serve.client(), serve.url("/v1/batch"), serve.write_key());
-            tokio::spawn(send(http, url, key, number, over.clone()))
-        };
-        let clients = (0..4).map(client).collect();
-        Self { over, clients }
-    }
-
-    /// Ends it; gives the ids of all that was acknowledged.
-    async fn end(self) -> HashSet<String> {
-        self.over.store(true, Ordering::Relaxed);
-        let mut acknowledged = HashSet::new();
-        for client in self.clients {
-            acknowledged.extend(client.await.unwrap());
-        }
-        println!("{} events acknowledged", acknowledged.len());
-        assert!(acknowledged.len() > 1000);
-        acknowledged
-    }
-}
-
-/// Sends batches and repeats each until it is acknowledged; gives the ids.
-async fn send(
-    http: reqwest::Client,
-    url: String,
-    key: String,
-    client: u32,
-    over: Arc<AtomicBool>,
-) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    let mut number = 0;
-    while !over.load(Ordering::Relaxed) {
-        let ids: Vec<_> = (0..20)
-            .map(|place| format!("{client}-{number}-{place}"))
-            .collect();
-        let batch: Vec<_> = ids.iter().map(|id| track(id)).collect();
-        let body = json!({"batch": batch});
-        loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let request = http.post(&url).basic_auth(&key, Some("")).json(&body);
-            if request.send().await.is_ok_and(|answer| answer.status() == 200) {
-                break;
-            }
-        }
-        acknowledged.extend(ids);
-        number += 1;
-    }
-    acknowledged
-}
-
-/// What is stored is what was acknowledged, each event once, and the books agree.
-async fn assert_exact(store: &Client, acknowledged: &HashSet<String>) {
-    let rows = store
-        .query(
-            "SELECT substr(user_id, 3), count(*) FROM all_events GROUP BY 1",
-            &[],
-        )
-        .await
-        .unwrap();
-    let doubled = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
-    let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    let lost = acknowledged.difference(&stored).count();
-    let unknown = stored.difference(acknowledged).count();
-    assert_eq!((lost, doubled, unknown), (0, 0, 0), "lost, doubled, unknown");
-    let books = value(
-        store,
-        "SELECT sum(stored) || ' ' || sum(gap + dead_letter + \"foreign\") FROM positions",
-    );
-    assert_eq!(books.await, format!("{} 0", stored.len()));
-}
 
 async fn stored(store: &Client) -> i64 {
     value(store, "SELECT count(*) FROM all_events")
@@ -129,33 +46,6 @@ async fn refusal(serve: &Serve) -> String {
     ran.stderr
 }
 
-fn url(config: &Config, database: &str) -> String {
-    format!(
-        "postgres://{}:{}@127.0.0.1:{}/{database}",
-        config.get_user().unwrap(),
-        String::from_utf8_lossy(config.get_password().unwrap()),
-        config.get_ports()[0]
-    )
-}
-
-/// Databases that outlive a serve, and the config that names them.
-async fn databases() -> (Config, String) {
-    let store = event_store().await;
-    let events = store.get_dbname().unwrap().to_owned();
-    let views = format!("{events}_views");
-    let admin = connect(&store).await.unwrap();
-    admin
-        .batch_execute(&format!("CREATE DATABASE {views}"))
-        .await
-        .unwrap();
-    let config = format!(
-        "[postgres]\nevents_url = \"{}\"\nviews_url = \"{}\"\n",
-        url(&store, &events),
-        url(&store, &views)
-    );
-    (store, config)
-}
-
 /// Keeps capture from moving positions until the client is dropped.
 async fn hold(store: &Config, which: &str) -> Client {
     let client = connect(store).await.unwrap();
@@ -165,9 +55,8 @@ async fn hold(store: &Config, which: &str) -> Client {
 }
 
 async fn former_log(serve: &Serve) -> Value {
-    // It exits 1 while a partition is held.
-    let status: Value = serde_json::from_str(&serve.cli(&["status", "--json"]).await.stdout).unwrap();
-    status["status"]["former_log"].clone()
+    // A partition that is held is a fault.
+    serve.status_with_faults().await["former_log"].take()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +67,7 @@ async fn to_kafka_under_load_and_kills() {
     let before = format!("{postgres}[capture]\nmax_batch = \"64 KiB\"\n");
     let after = format!("{before}{}", toml(&topic_on(&broker)));
     let mut serve = Serve::start(&before).await;
-    let load = Load::start(&serve);
+    let load = Load::start(&serve, 4);
     stored_some(&store).await;
 
     let most = hold(&config, "log_partition < 3").await;
@@ -370,7 +259,7 @@ async fn to_an_own_postgres_by_the_runbook_under_load() {
     config.user("momsflow").password("ours").dbname("momsflow_events");
 
     let mut serve = Serve::start("").await;
-    let load = Load::start(&serve);
+    let load = Load::start(&serve, 4);
     let old = serve.sql().await;
     stored_some(&old).await;
     let runbook = Runbook::new(&serve, port);

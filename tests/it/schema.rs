@@ -1,8 +1,14 @@
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 use momsflow::embedded::READER;
 use momsflow::store::migrate::{Database, MigrateError, migrate};
+use momsflow::store::month::Month;
+use momsflow::store::months::ensure_month;
 use momsflow::store::pool;
 use momsflow::store::reader::{ReaderGrant, grant_reader};
 
+use super::shared::event_store;
 use super::support::{DataDir, connect, value};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,6 +50,21 @@ async fn migrations_run_once_whoever_tries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_no_release_made_is_refused_with_what_to_do() {
+    let config = event_store().await;
+    let client = connect(&config).await.unwrap();
+    let change = "UPDATE refinery_schema_history SET name = 'host_process', checksum = '1' WHERE version = 3";
+    client.batch_execute(change).await.unwrap();
+    let error = migrate(&config, Database::Events).await.unwrap_err();
+    assert!(!error.is_transient());
+    let said = error.to_string();
+    assert!(
+        said.contains("V3__host_process") && said.contains("hint: "),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_reader_sees_the_parents_and_changes_nothing() {
     let data = DataDir::new();
     let postgres = data.start().await;
@@ -72,7 +93,17 @@ async fn the_reader_sees_the_parents_and_changes_nothing() {
     let reader = connect(&postgres.connections().reader_events()).await.unwrap();
     assert_eq!(value(&reader, "SELECT count(*) FROM all_events").await, "1");
     assert_eq!(value(&reader, "SHOW statement_timeout").await, "30s");
+    for asked in [
+        "SELECT count(*) FROM person_events('ada')",
+        "SELECT count(*) FROM visitor_events('visitor')",
+        "SELECT count(*) FROM identity_links",
+        "SELECT count(*) FROM identity_visitors",
+        "SELECT (SELECT count(*) FROM identity_edges) + (SELECT count(*) FROM identity_claims) + (SELECT count(*) FROM identity_revocations)",
+    ] {
+        assert_eq!(value(&reader, asked).await, "0", "{asked}");
+    }
     for refused in [
+        "SELECT * FROM identity_suppressions",
         "SELECT * FROM events_2026_01",
         "SELECT * FROM leases",
         "DELETE FROM events",
@@ -134,4 +165,36 @@ async fn a_pool_outlives_a_restart_of_the_server() {
     let postgres = data.start().await;
     assert_eq!(value(&pool.get().await.unwrap(), "SELECT 1").await, "1");
     postgres.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_has_to_wait_for_its_lock_is_in_nobodys_way() {
+    let database = event_store().await;
+    let client = connect(&database).await.unwrap();
+    let month = Month::of("1999-07-01T00:00:00Z".parse().unwrap());
+    // As a VACUUM or an ALTER TABLE would.
+    let holder = connect(&database).await.unwrap();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let made = tokio::spawn({
+        let mut client = connect(&database).await.unwrap();
+        async move { ensure_month(&mut client, month, Timestamp::now()).await }
+    });
+    // Anything stronger that waited in the queue would hold these up for as long as the lock is held.
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        let begun = Instant::now();
+        value(&client, "SELECT count(*) FROM events").await;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(1500), "a reader waited for {took:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!made.is_finished(), "the lock was not in its way");
+    let table = "SELECT count(*) FROM months WHERE partition = 'events_1999_07'";
+    assert_eq!(value(&client, table).await, "0");
+    holder.batch_execute("COMMIT").await.unwrap();
+    made.await.unwrap().unwrap();
+    assert_eq!(value(&client, table).await, "1");
 }

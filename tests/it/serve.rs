@@ -1,9 +1,11 @@
 //! A running `momsflow serve`: the real binary on a data dir of its own, with its embedded PostgreSQL.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use momsflow::embedded::connection_of;
@@ -192,9 +194,15 @@ impl Serve {
         run(self.command(arguments)).await
     }
 
-    /// What `momsflow status --json` says.
+    /// What it says of itself; there must be no fault.
     pub async fn status(&self) -> Value {
-        self.cli(&["status", "--json"]).await.json()["status"].take()
+        let status = self.status_with_faults().await;
+        assert_eq!(status["faults"], serde_json::json!({}));
+        status
+    }
+
+    pub async fn status_with_faults(&self) -> Value {
+        super::support::status(self.data.path()).await.unwrap()
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -264,15 +272,19 @@ impl Serve {
         value(&self.sql().await, query).await
     }
 
-    /// Waits until capture has stored all that the log holds by now.
+    /// Waits until capture has stored all that the log holds by now, and what the spool has for it.
     pub async fn settle(&self) {
-        until("capture is at the end of the log", async || {
-            let status = self.status().await;
-            let partitions = status["log"]["partitions"].as_array().unwrap();
-            partitions
-                .iter()
-                .all(|partition| partition["capture"]["next_offset"] == partition["end"])
-        })
+        until(
+            "the spool is empty and capture at the end of the log",
+            async || {
+                // The spool first: what it has sent is in the log by then.
+                let spooled = self.status().await["spool"]["records"].as_i64().unwrap_or(0);
+                let status = self.status().await;
+                let partitions = status["log"]["partitions"].as_array().unwrap();
+                let is_stored = |partition: &Value| partition["capture"]["next_offset"] == partition["end"];
+                spooled == 0 && partitions.iter().all(is_stored)
+            },
+        )
         .await;
     }
 
@@ -371,11 +383,14 @@ impl Drop for Serve {
     }
 }
 
-/// A loopback address whose port is free now.
+/// A loopback address whose port is free now, and which nobody else in this process was given: it may be bound much
+/// later, and by a broker that has many.
 pub fn free_address() -> SocketAddr {
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(PORTS)));
-        if TcpListener::bind(addr).is_ok() {
+        let is_new = TAKEN.lock().unwrap().insert(addr.port());
+        if is_new && TcpListener::bind(addr).is_ok() {
             return addr;
         }
     }

@@ -29,6 +29,33 @@ pub async fn event_store() -> Config {
     config
 }
 
+/// Databases that outlive a serve: the event store, and the config that names both.
+pub async fn databases() -> (Config, String) {
+    let store = event_store().await;
+    let events = store.get_dbname().unwrap().to_owned();
+    let views = format!("{events}_views");
+    let admin = connect(&store).await.unwrap();
+    admin
+        .batch_execute(&format!("CREATE DATABASE {views}"))
+        .await
+        .unwrap();
+    let config = format!(
+        "[postgres]\nevents_url = \"{}\"\nviews_url = \"{}\"\n",
+        url(&store, &events),
+        url(&store, &views)
+    );
+    (store, config)
+}
+
+fn url(config: &Config, database: &str) -> String {
+    format!(
+        "postgres://{}:{}@127.0.0.1:{}/{database}",
+        config.get_user().unwrap(),
+        String::from_utf8_lossy(config.get_password().unwrap()),
+        config.get_ports()[0]
+    )
+}
+
 /// Starts the server on a thread of its own, since each test has a runtime that ends with it.
 fn start() -> Connections {
     let (tell, told) = mpsc::channel();

@@ -4,9 +4,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use momsflow::control::client::Client as Control;
 use momsflow::embedded::{EmbeddedPostgres, Options};
 use momsflow::lifecycle::Health;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -88,6 +90,12 @@ impl Drop for DataDir {
             }
         }
     }
+}
+
+/// What the serve of a data dir says of itself, which `momsflow status` only shows after a second, with rates.
+pub async fn status(data_dir: &Path) -> Result<Value, String> {
+    let control = Control::new(data_dir);
+    control.get("/status").await.map_err(|error| error.to_string())
 }
 
 pub fn kill(pid: i32) {

@@ -32,6 +32,16 @@ impl Index {
         }
     }
 
+    /// Notes a place behind bytes that nobody can walk over.
+    pub(super) fn jump(&mut self, position: u64, ends: &[i64]) {
+        let at = self.places.partition_point(|place| *place < position);
+        if self.places.get(at) != Some(&position) {
+            self.places.insert(at, position);
+            let at = at * self.partitions;
+            self.ends.splice(at..at, ends.iter().copied());
+        }
+    }
+
     /// The last known place before which there is no record of the partition at `offset` or behind it, and the
     /// partitions' ends there.
     pub(super) fn before(&self, partition: usize, offset: i64) -> (u64, Vec<i64>) {
@@ -65,6 +75,11 @@ mod tests {
         assert_eq!(index.before(0, 9), (2 * far, vec![9, 4]));
         assert_eq!(index.before(1, 0), (far, vec![9, 0]));
         assert_eq!(index.before(1, 3), (far, vec![9, 0]));
+        assert_eq!(index.before(1, 4), (2 * far, vec![9, 4]));
+        index.jump(far + 7, &[9, 2]);
+        index.jump(far + 7, &[9, 2]);
+        assert_eq!(index.before(1, 1), (far, vec![9, 0]));
+        assert_eq!(index.before(1, 2), (far + 7, vec![9, 2]));
         assert_eq!(index.before(1, 4), (2 * far, vec![9, 4]));
     }
 }

@@ -15,7 +15,9 @@ mod frame;
 mod index;
 mod read;
 mod recovery;
+mod remains;
 mod retention;
+mod salvage;
 mod segment;
 mod shared;
 mod walk;
@@ -39,6 +41,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::active::Active;
+pub(super) use self::recovery::Damage;
 use self::shared::{Partition, Shared, lock};
 use self::writer::{Append, Command, Content, Part, Writer};
 use super::{EventLog, LogError, OffsetRange, Record, StoredRecord};
@@ -76,8 +79,17 @@ impl EmbeddedLog {
     /// # Errors
     /// [`LogError::Fatal`] where the folder is in use, cannot be written or holds no readable log.
     pub fn open(folder: &Path, config: &config::EventLog, clock: Clock) -> Result<Arc<Self>, LogError> {
+        Self::open_with(folder, config, clock, Damage::Refuse)
+    }
+
+    pub(super) fn open_with(
+        folder: &Path,
+        config: &config::EventLog,
+        clock: Clock,
+        damage: Damage<'_>,
+    ) -> Result<Arc<Self>, LogError> {
         let lock = disk::lock(folder)?;
-        let recovered = recovery::recover(folder, config.partitions)?;
+        let recovered = recovery::recover(folder, config.partitions, damage)?;
         let identity = recovered.identity;
         if identity.partitions != config.partitions {
             warn!(
@@ -167,7 +179,7 @@ impl EmbeddedLog {
         let size_of = |record: &Record| record.key.len() + record.value.len();
         let records = || parts.iter().flat_map(|(_, records)| records);
         if records().any(|record| size_of(record) > MAX_RECORD) {
-            return Err(LogError::Fatal(format!(
+            return Err(LogError::BadRecord(format!(
                 "a record is longer than {MAX_RECORD} bytes"
             )));
         }

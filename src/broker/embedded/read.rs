@@ -34,7 +34,11 @@ pub(super) fn read(
         let until = segments
             .get(index + 1)
             .map_or(end, |next| next.head.starts[partition].min(end));
-        reading.read(segment, until)?;
+        match reading.read(segment, until) {
+            // What is before the damage is handed out first.
+            Err(_) if !reading.records.is_empty() => break,
+            outcome => outcome?,
+        }
         if reading.is_full() || reading.next >= end {
             break;
         }

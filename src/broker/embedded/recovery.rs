@@ -15,6 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::frame::{HEAD, Head, MAGIC};
+use super::remains;
 use super::segment::{self, Segment, SegmentHead};
 use super::shared::Identity;
 use super::walk::{Walk, WalkError};
@@ -33,11 +34,21 @@ pub(super) struct Recovered {
     pub(super) newest: i64,
 }
 
+/// What becomes of damage to what was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Damage<'a> {
+    /// The log is not opened.
+    Refuse,
+    /// What can be read is left to readers, and appends go to a new segment. Files that cannot be opened at all get a
+    /// name in this folder. For a log of one partition.
+    Keep(&'a Path),
+}
+
 /// Opens the log of a folder, or makes one with `partitions`. All that it holds is on the disk afterwards.
 ///
 /// # Errors
 /// [`LogError::Fatal`] where files are missing, damaged or of another log, or cannot be read or written.
-pub(super) fn recover(folder: &Path, partitions: i32) -> Result<Recovered, LogError> {
+pub(super) fn recover(folder: &Path, partitions: i32, damage: Damage<'_>) -> Result<Recovered, LogError> {
     let failed =
         |error: io::Error| LogError::Fatal(format!("{} cannot be opened: {error}", folder.display()));
     if folder.join("keyspaces").exists() {
@@ -46,18 +57,24 @@ pub(super) fn recover(folder: &Path, partitions: i32) -> Result<Recovered, LogEr
             folder.display()
         )));
     }
-    let mut segments = load(folder).map_err(failed)??;
+    let count = usize::try_from(partitions).unwrap_or(1);
+    let mut segments = match damage {
+        Damage::Refuse => load(folder, count).map_err(failed)??,
+        Damage::Keep(aside) => remains::load(folder, aside).map_err(failed)?,
+    };
     if segments.is_empty() {
         let head = SegmentHead {
             number: 1,
             log_id: Uuid::new_v4(),
             newest: 0,
-            starts: vec![0; usize::try_from(partitions).unwrap_or(1)],
+            starts: vec![0; count],
         };
         let (segment, _) = Segment::create(folder, head).map_err(failed)?;
         segments.push_back(Arc::new(segment));
     }
-    follows_on(&segments)?;
+    if damage == Damage::Refuse {
+        follows_on(&segments)?;
+    }
     let Some(last) = segments.back().cloned() else {
         return Err(LogError::Fatal("there is no segment".to_owned()));
     };
@@ -66,11 +83,14 @@ pub(super) fn recover(folder: &Path, partitions: i32) -> Result<Recovered, LogEr
         .write(true)
         .open(&last.path)
         .map_err(failed)?;
-    let found = scan(&file, &last)?;
+    let mut found = scan(&file, &last, damage)?;
     // What a killed process had written and not yet synced was just read as if it were on the disk.
     file.sync_all()
         .and_then(|()| segment::sync_folder(folder))
         .map_err(failed)?;
+    if found.is_damaged {
+        segments.push_back(Arc::new(found.follow(folder, &last).map_err(failed)?));
+    }
     Ok(Recovered {
         identity: Identity {
             log_id: last.head.log_id,
@@ -84,13 +104,20 @@ pub(super) fn recover(folder: &Path, partitions: i32) -> Result<Recovered, LogEr
 }
 
 /// Reads the heads of all segments. A last file without a head is one whose making was interrupted; it goes.
-fn load(folder: &Path) -> io::Result<Result<VecDeque<Arc<Segment>>, LogError>> {
-    let mut segments = VecDeque::new();
+fn load(folder: &Path, partitions: usize) -> io::Result<Result<VecDeque<Arc<Segment>>, LogError>> {
+    let mut segments: VecDeque<Arc<Segment>> = VecDeque::new();
     let mut files = segment::list(folder)?.into_iter().peekable();
     while let Some((number, path)) = files.next() {
         match Segment::load(path.clone())? {
             Some(segment) if segment.head.number == number => segments.push_back(Arc::new(segment)),
-            None if files.peek().is_none() && !holds_a_frame(&path)? => std::fs::remove_file(&path)?,
+            None if files.peek().is_none()
+                && remains::is_unborn(
+                    &path,
+                    segments.back().map_or(partitions, |last| last.head.starts.len()),
+                )? =>
+            {
+                std::fs::remove_file(&path)?;
+            }
             _ => {
                 return Ok(Err(LogError::Fatal(format!(
                     "{} has no good head",
@@ -100,10 +127,6 @@ fn load(folder: &Path) -> io::Result<Result<VecDeque<Arc<Segment>>, LogError>> {
         }
     }
     Ok(Ok(segments))
-}
-
-fn holds_a_frame(path: &Path) -> io::Result<bool> {
-    Ok(heads(&std::fs::read(path)?).next().is_some())
 }
 
 fn follows_on(segments: &VecDeque<Arc<Segment>>) -> Result<(), LogError> {
@@ -133,16 +156,18 @@ struct Found {
     ends: Vec<i64>,
     oldest: Option<i64>,
     newest: i64,
+    is_damaged: bool,
 }
 
 /// Verifies all frames of the last segment and cuts its torn end off.
-fn scan(file: &File, segment: &Segment) -> Result<Found, LogError> {
+fn scan(file: &File, segment: &Segment, damage: Damage<'_>) -> Result<Found, LogError> {
     let path = segment.path.display();
     let failed = |error: io::Error| LogError::Fatal(format!("{path} cannot be read: {error}"));
     let mut found = Found {
         ends: segment.head.starts.clone(),
         oldest: None,
         newest: segment.head.newest,
+        is_damaged: segment.is_rebuilt,
     };
     let mut walk = Walk::new(file, segment.head.length(), segment.durable());
     loop {
@@ -152,7 +177,11 @@ fn scan(file: &File, segment: &Segment) -> Result<Found, LogError> {
             Ok(false) => return Ok(found),
             Err(WalkError::Io(error)) => return Err(failed(error)),
             Err(WalkError::Frame { error, .. }) => {
-                if is_damaged(file, position).map_err(failed)? {
+                if segment.is_rebuilt || is_damaged(file, position).map_err(failed)? {
+                    if damage != Damage::Refuse {
+                        found.pass_over(&rest(file, position).map_err(failed)?);
+                        return Ok(found);
+                    }
                     return Err(LogError::Fatal(format!(
                         "{path} is damaged at byte {position}: {error}"
                     )));
@@ -170,6 +199,29 @@ fn scan(file: &File, segment: &Segment) -> Result<Found, LogError> {
 }
 
 impl Found {
+    /// Makes the segment that goes on behind a damaged one.
+    fn follow(&mut self, folder: &Path, damaged: &Segment) -> io::Result<Segment> {
+        self.oldest = None;
+        let head = SegmentHead {
+            number: damaged.head.number + 1,
+            log_id: damaged.head.log_id,
+            newest: self.newest,
+            starts: self.ends.clone(),
+        };
+        Ok(Segment::create(folder, head)?.0)
+    }
+
+    /// Takes note of all frames behind damage, so that no offset of theirs is given again.
+    fn pass_over(&mut self, rest: &[u8]) {
+        self.is_damaged = true;
+        for (_, head) in heads(rest) {
+            if let Some(end) = self.ends.get_mut(head.place.partition) {
+                *end = head.end().max(*end);
+            }
+            self.newest = self.newest.max(head.place.appended_at);
+        }
+    }
+
     fn take_next(&mut self, walk: &mut Walk<'_>) -> Result<bool, WalkError> {
         use super::frame::FrameError;
         let position = walk.position();
@@ -191,25 +243,27 @@ impl Found {
 
 /// Says whether a bad frame at `position` was on the disk once: a frame behind it says that it was written later.
 fn is_damaged(file: &File, position: u64) -> io::Result<bool> {
+    Ok(heads(&rest(file, position)?).any(|(_, head)| u64::from(head.place.commit) > position))
+}
+
+fn rest(file: &File, position: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len().saturating_sub(position);
     let mut rest = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut rest, position)?;
-    Ok(heads(&rest).any(|head| u64::from(head.place.commit) > position))
+    Ok(rest)
 }
 
-/// All good heads of frames in some bytes, wherever they begin.
-fn heads(bytes: &[u8]) -> impl Iterator<Item = Head> + '_ {
-    bytes
-        .windows(HEAD)
-        .filter(|window| window.starts_with(&MAGIC))
-        .filter_map(|window| Head::parse(window.first_chunk()?).ok())
+/// All good heads of frames in some bytes, wherever they begin, and where.
+pub(super) fn heads(bytes: &[u8]) -> impl Iterator<Item = (usize, Head)> + '_ {
+    let windows = bytes.windows(HEAD).enumerate();
+    windows
+        .filter(|(_, window)| window.starts_with(&MAGIC))
+        .filter_map(|(at, window)| Some((at, Head::parse(window.first_chunk()?).ok()?)))
 }
 
 /// Cuts the last segment's file off at `position`, and keeps what is cut off beside it.
 fn cut(file: &File, segment: &Segment, position: u64) -> io::Result<()> {
-    let length = file.metadata()?.len().saturating_sub(position);
-    let mut torn = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut torn, position)?;
+    let torn = rest(file, position)?;
     // For whoever wants to look; a full disk must not keep the log from opening.
     if let Err(error) = std::fs::write(segment.path.with_extension("torn"), torn) {
         warn!(%error, "the torn end could not be kept");

@@ -20,7 +20,7 @@ const MAGIC: &[u8; 8] = b"momslog\x01";
 /// The head's bytes before the starts.
 const FIXED: usize = 44;
 const CRC: usize = 4;
-const EXTENSION: &str = "log";
+pub(super) const EXTENSION: &str = "log";
 
 /// What a segment's file begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,12 @@ pub(super) struct SegmentHead {
 impl SegmentHead {
     /// Its bytes, which are as many as the frames' beginning.
     pub(super) fn length(&self) -> u64 {
-        (FIXED + self.starts.len() * 8 + CRC) as u64
+        Self::length_of(self.starts.len())
+    }
+
+    /// The bytes of a head of so many partitions.
+    pub(super) fn length_of(partitions: usize) -> u64 {
+        (FIXED + partitions * 8 + CRC) as u64
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -87,6 +92,8 @@ impl SegmentHead {
 pub(super) struct Segment {
     pub(super) head: SegmentHead,
     pub(super) path: PathBuf,
+    /// Its file's own head is damaged; nothing is appended to it.
+    pub(super) is_rebuilt: bool,
     /// Bytes of its file that are on the disk; what is beyond was never acknowledged.
     durable: AtomicU64,
     index: Mutex<Index>,
@@ -112,8 +119,17 @@ impl Segment {
         Ok(head.map(|head| Self::new(head, path, length)))
     }
 
+    /// A segment whose file of `length` bytes has lost its head; `head` stands in for it.
+    pub(super) fn rebuilt(head: SegmentHead, path: PathBuf, length: u64) -> Self {
+        Self {
+            is_rebuilt: true,
+            ..Self::new(head, path, length)
+        }
+    }
+
     fn new(head: SegmentHead, path: PathBuf, durable: u64) -> Self {
         Self {
+            is_rebuilt: false,
             index: Mutex::new(Index::new(head.length(), &head.starts)),
             durable: AtomicU64::new(durable),
             head,

@@ -18,7 +18,8 @@ use uuid::Uuid;
 use super::CALL_TIMEOUT;
 use super::access::Access;
 use super::connection::Connection;
-use super::finding::{Finding, Trouble};
+use super::finding::Trouble;
+use super::rights::{self, Rights};
 use crate::config;
 
 /// With topic ids, and known to every Kafka since 2.8.
@@ -36,6 +37,7 @@ pub(super) struct Topic {
     pub(super) id: Uuid,
     /// By number.
     pub(super) partitions: Vec<Partition>,
+    pub(super) rights: Rights,
 }
 
 /// Where a partition lives.
@@ -74,7 +76,7 @@ pub(super) async fn describe(access: &Arc<Access>, topic: &str) -> Result<Option
         None => {}
         Some(ResponseError::UnknownTopicOrPartition) => return Ok(None),
         Some(ResponseError::TopicAuthorizationFailed) => {
-            return Err(Trouble::Setup(not_allowed(topic, access)));
+            return Err(Trouble::Setup(rights::not_visible(topic, access)));
         }
         Some(error) => return Err(Trouble::Passing(format!("topic {topic}: {error}"))),
     }
@@ -97,24 +99,19 @@ pub(super) async fn describe(access: &Arc<Access>, topic: &str) -> Result<Option
             .unwrap_or_default(),
         id: found.topic_id,
         partitions,
+        rights: Rights::of(found.topic_authorized_operations),
     }))
 }
 
-fn not_allowed(topic: &str, access: &Access) -> Finding {
-    let user = access.sasl.as_ref().map_or("this client", |sasl| &sasl.username);
-    Finding::fatal(
-        format!("{user} may not see the topic {topic}"),
-        format!(
-            "allow {user} Describe, DescribeConfigs, Read and Write on it, and Create where it is to be made"
-        ),
-    )
-}
-
-/// Makes the topic as the config wants it.
+/// Makes the topic as the config wants it, or only asks whether it could be made.
 ///
 /// # Errors
 /// See [`CreateError`].
-pub(super) async fn create(access: &Arc<Access>, config: &config::Kafka) -> Result<(), CreateError> {
+pub(super) async fn create(
+    access: &Arc<Access>,
+    config: &config::Kafka,
+    only_asks: bool,
+) -> Result<(), CreateError> {
     let mut connection = Connection::open_any(access)
         .await
         .map_err(CreateError::Unavailable)?;
@@ -129,6 +126,7 @@ pub(super) async fn create(access: &Arc<Access>, config: &config::Kafka) -> Resu
     }
     let request = CreateTopicsRequest::default()
         .with_topics(vec![new_topic(config)])
+        .with_validate_only(only_asks)
         .with_timeout_ms(CALL_TIMEOUT.as_millis() as i32);
     let answer = connection
         .call(&request, CREATE_TOPICS_VERSION, CALL_TIMEOUT)
@@ -203,7 +201,8 @@ async fn metadata(connection: &mut Connection, topic: &str) -> Result<MetadataRe
     let topic = MetadataRequestTopic::default().with_name(Some(name_of(topic)));
     let request = MetadataRequest::default()
         .with_topics(Some(vec![topic]))
-        .with_allow_auto_topic_creation(false);
+        .with_allow_auto_topic_creation(false)
+        .with_include_topic_authorized_operations(true);
     connection.call(&request, METADATA_VERSION, Duration::ZERO).await
 }
 

@@ -2,24 +2,24 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chrono::DateTime;
+use bytes::Bytes;
 use metrics::gauge;
-use rskafka::client::partition::Compression;
-use rskafka::record::Record as KafkaRecord;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::clients::Slot;
 use super::failure::Failure;
-use super::header;
 use super::hot_keys::HotKeys;
+use super::packing;
+use super::producer::Producer;
 use super::state::State;
 use crate::broker::{LogError, Record};
 use crate::clock::Clock;
+use crate::config::KafkaCompression;
 use crate::retry::Backoff;
 use crate::telemetry::metric;
 
@@ -29,6 +29,9 @@ const PRODUCE_TIMEOUT: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a batch is tried while the last one has failed: callers learn early that they should come later.
 const PATIENCE_WHILE_REFUSED: Duration = Duration::from_secs(2);
+
+/// Seconds by which this host's clock may differ from the brokers', a batch's time on the way included.
+const CLOCK_TOLERANCE: i64 = 60;
 
 /// Records of one caller that wait to be appended.
 #[derive(Debug)]
@@ -42,13 +45,14 @@ pub(super) struct Pending {
 /// Appends to one partition, one request at a time, so that the order is kept.
 pub(super) struct Batcher {
     pub(super) partition: i32,
-    pub(super) slot: Slot,
+    pub(super) producer: Producer,
     pub(super) queue: mpsc::UnboundedReceiver<Pending>,
     pub(super) state: Arc<State>,
     pub(super) clock: Clock,
-    pub(super) compression: Compression,
-    /// Bytes of records in one batch, before compression.
+    pub(super) compression: KafkaCompression,
+    /// Bytes of one batch as it is sent.
     pub(super) max_batch: usize,
+    pub(super) room: Room,
     /// Came behind a batch that was full.
     pub(super) next: Option<Pending>,
     pub(super) hot_keys: HotKeys,
@@ -88,7 +92,7 @@ impl Batcher {
         let mut batch = vec![first];
         while let Ok(pending) = self.queue.try_recv() {
             bytes += pending.bytes;
-            if bytes > self.max_batch {
+            if bytes > self.room.bytes() {
                 self.next = Some(pending);
                 break;
             }
@@ -100,6 +104,16 @@ impl Batcher {
     /// Appends a batch and answers each caller.
     async fn deliver(&mut self, batch: Vec<Pending>) {
         self.look_at_keys(&batch);
+        let Some(batch) = self.append_and_answer(batch).await else {
+            return;
+        };
+        for pending in batch {
+            self.append_and_answer(vec![pending]).await;
+        }
+    }
+
+    /// Gives the batch back unanswered where a record of one of several callers spoils it for the others.
+    async fn append_and_answer(&self, batch: Vec<Pending>) -> Option<Vec<Pending>> {
         let records: Vec<_> = batch.iter().flat_map(|pending| &pending.records).collect();
         match self.append(&records).await {
             Ok(offsets) => {
@@ -112,8 +126,9 @@ impl Batcher {
                     let _ = pending.answer.send(base.ok_or_else(lost));
                 }
             }
+            Err(Failure::BadRecord(_)) if batch.len() > 1 => return Some(batch),
             Err(failure) => {
-                let mut error = failure.into_log_error();
+                let mut error = failure.into_append_error();
                 if matches!(error, LogError::Unavailable(_)) {
                     // The client library says less of why: not who was not let in, nor what to do.
                     if let Some(reason) = self.state.cluster() {
@@ -126,6 +141,7 @@ impl Batcher {
                 }
             }
         }
+        None
     }
 
     /// Names the persons who make much of this partition, in the log and to [`State`], once a window.
@@ -152,13 +168,13 @@ impl Batcher {
 
     /// Appends records in as many requests as their size takes; gives each one's offset.
     async fn append(&self, records: &[&Record]) -> Result<Vec<i64>, Failure> {
-        let mut chunks: VecDeque<_> = chunks(records, self.max_batch).into();
+        let mut chunks: VecDeque<_> = chunks(records, self.room.bytes()).into();
         let mut offsets = Vec::with_capacity(records.len());
         while let Some(chunk) = chunks.pop_front() {
             match self.produce(chunk).await {
                 Ok(appended) => offsets.extend(appended),
-                // The topic allows less than it did when this process began.
-                Err(Failure::TooLarge(_)) if chunk.len() > 1 => {
+                // The topic allows less than it did when this process began, or one of many is at fault.
+                Err(Failure::BadRecord(_)) if chunk.len() > 1 => {
                     let (head, tail) = chunk.split_at(chunk.len() / 2);
                     chunks.push_front(tail);
                     chunks.push_front(head);
@@ -178,24 +194,19 @@ impl Batcher {
         let until = Instant::now() + patience;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         loop {
-            let request: Vec<_> = records.iter().map(|record| self.encode(record)).collect();
             let left = until.saturating_duration_since(Instant::now());
             let deadline = PRODUCE_TIMEOUT.min(left.max(PATIENCE_WHILE_REFUSED));
-            let produced = self
-                .slot
-                .call(deadline, async |client| {
-                    client.produce(request, self.compression).await
-                })
-                .await;
+            let produced = self.producer.send(self.pack(records)?, deadline).await;
             let reason = match produced {
-                Err(Failure::Retry(reason) | Failure::Unreadable(reason)) => reason,
-                Ok(offsets) => {
+                Err(Failure::Retry(reason)) => reason,
+                Ok(appended) => {
+                    self.compare_clocks(appended.at);
                     if backoff.attempts() > 0 {
                         info!(partition = self.partition, "Kafka takes events again");
                     }
-                    return Ok(offsets);
+                    return Ok((appended.base..).take(records.len()).collect());
                 }
-                refused => return refused,
+                Err(refused) => return Err(refused),
             };
             let wait = backoff.next_wait();
             if Instant::now() + wait >= until {
@@ -212,14 +223,58 @@ impl Batcher {
         }
     }
 
-    fn encode(&self, record: &Record) -> KafkaRecord {
+    /// A wrong clock shows nowhere else, and puts wrong times on all that this host takes.
+    fn compare_clocks(&self, theirs: Option<i64>) {
+        let ahead = theirs.map_or(0, |theirs| self.clock.now().as_millisecond() - theirs) / 1000;
+        let is_off = ahead.abs() > CLOCK_TOLERANCE;
+        if self.state.set_clock_off(is_off) && is_off {
+            warn!(
+                ahead,
+                "this host's clock is so many seconds ahead of Kafka's: events get wrong times, and from a day on they \
+                 become dead letters; set the clock"
+            );
+        }
+    }
+
+    /// The records' time is when they are produced, never when the events were: Kafka deletes by it.
+    fn pack(&self, records: &[&Record]) -> Result<Bytes, Failure> {
         let now = self.clock.now().as_millisecond();
-        KafkaRecord {
-            key: (!record.key.is_empty()).then(|| record.key.to_vec()),
-            value: Some(record.value.to_vec()),
-            headers: header::headers(&record.value),
-            // When it is produced, never when the event was: Kafka deletes by it.
-            timestamp: DateTime::from_timestamp_millis(now).unwrap_or_default(),
+        let packed = packing::pack(records, self.compression, now)
+            .map_err(|error| Failure::Refuse(error.to_string()))?;
+        let unpacked = records.iter().map(|record| size_of(record)).sum();
+        self.room.learn(unpacked, packed.len(), self.max_batch);
+        if packed.len() > self.max_batch && records.len() > 1 {
+            return Err(Failure::BadRecord(
+                "the batch packs worse than the last ones".to_owned(),
+            ));
+        }
+        Ok(packed)
+    }
+}
+
+/// The bytes of records that are likely to make a full batch once they are compressed: few large requests cost the
+/// broker and both ends less than many small ones.
+#[derive(Debug)]
+pub(super) struct Room(AtomicUsize);
+
+impl Room {
+    /// What a batch is never supposed to exceed: whoever reads it unpacks it whole.
+    const MOST_PACKING: usize = 4;
+
+    pub(super) fn new(max_batch: usize) -> Self {
+        Self(AtomicUsize::new(max_batch))
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Learns from a batch that was large enough to tell; a quarter is left for ones that pack worse.
+    fn learn(&self, unpacked: usize, packed: usize, max_batch: usize) {
+        if unpacked >= max_batch / 4 {
+            let fitting = max_batch / 4 * 3 * unpacked / packed.max(1);
+            let room = fitting.clamp(max_batch, Self::MOST_PACKING * max_batch);
+            self.0.store(room, Ordering::Relaxed);
         }
     }
 }
@@ -259,5 +314,18 @@ mod tests {
         assert_eq!(lengths(1), [1, 1, 1, 1, 1]);
         assert_eq!(lengths(10_000), [5]);
         assert_eq!(chunks(&[], 10).len(), 0);
+    }
+
+    #[test]
+    fn a_batch_takes_as_much_as_is_likely_to_fit_once_it_is_packed() {
+        let room = Room::new(1000);
+        room.learn(100, 10, 1000);
+        assert_eq!(room.bytes(), 1000, "too few to tell");
+        room.learn(900, 450, 1000);
+        assert_eq!(room.bytes(), 1500);
+        room.learn(1500, 100, 1000);
+        assert_eq!(room.bytes(), 4000);
+        room.learn(4000, 4100, 1000);
+        assert_eq!(room.bytes(), 1000);
     }
 }

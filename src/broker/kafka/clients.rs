@@ -1,5 +1,6 @@
 //! Clients of the partitions, each call of theirs under a deadline, made anew after a failure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +13,9 @@ use tokio::time::{Instant, timeout};
 
 use super::access::Access;
 use super::failure::Failure;
-use super::raw::RawFetcher;
+use super::fetcher::Fetcher;
+use super::leader::Leaders;
+use super::producer::Producer;
 use super::{CALL_TIMEOUT, CLIENT_ID, CONNECT_TIMEOUT};
 
 /// Makes clients of partitions, which share the knowledge of the cluster.
@@ -20,6 +23,8 @@ use super::{CALL_TIMEOUT, CLIENT_ID, CONNECT_TIMEOUT};
 pub(super) struct Clients {
     access: Arc<Access>,
     topic: String,
+    /// Of what does not go through the client library.
+    leaders: Arc<Leaders>,
     cluster: Mutex<Cluster>,
 }
 
@@ -40,15 +45,21 @@ impl Clients {
             failure: None,
         };
         Self {
+            leaders: Arc::new(Leaders::new(access.clone(), topic.clone())),
             access,
             topic,
             cluster: Mutex::new(cluster),
         }
     }
 
-    /// Reads what the client library cannot read.
-    pub(super) fn raw_fetcher(&self, partition: i32) -> RawFetcher {
-        RawFetcher::new(self.access.clone(), self.topic.clone(), partition)
+    /// Reads what the client library cannot read, among the rest.
+    pub(super) fn fetcher(&self, partition: i32) -> Fetcher {
+        Fetcher::new(self.leaders.clone(), partition)
+    }
+
+    /// Appends, faster than the client library.
+    pub(super) fn producer(&self, partition: i32) -> Producer {
+        Producer::new(self.leaders.clone(), partition)
     }
 
     async fn partition(&self, partition: i32) -> Result<PartitionClient, Failure> {
@@ -97,8 +108,20 @@ impl Clients {
         }
     }
 
+    /// Who leads partitions by the cluster's own word, since of a configured name with several addresses the client
+    /// library tries only one.
+    async fn brokers(&self) -> Result<Vec<String>, Failure> {
+        let topic = self.leaders.describe().await?;
+        let partitions = topic.into_iter().flat_map(|topic| topic.partitions);
+        let leaders: BTreeSet<_> = partitions.filter_map(|partition| partition.leader).collect();
+        Ok(match leaders.is_empty() {
+            true => self.access.brokers.clone(),
+            false => leaders.into_iter().collect(),
+        })
+    }
+
     async fn connect(&self) -> Result<Arc<Client>, Failure> {
-        let mut builder = ClientBuilder::new(self.access.brokers.clone())
+        let mut builder = ClientBuilder::new(self.brokers().await?)
             .client_id(CLIENT_ID)
             .backoff_config(impatient());
         if let Some(tls) = &self.access.tls {
@@ -122,8 +145,7 @@ fn impatient() -> BackoffConfig {
     }
 }
 
-/// A partition's client for one kind of call, with a connection of its own: a broker answers the requests of a
-/// connection one after the other, so that a fetch that waits would hold up an append.
+/// A partition's client, with a connection of its own: a broker answers the requests of a connection one after the other.
 #[derive(Debug)]
 pub(super) struct Slot {
     clients: Arc<Clients>,

@@ -32,14 +32,18 @@ impl Connection {
             .map_err(|trouble| trouble.at(address))
     }
 
-    /// Connects to the first of the brokers that lets it.
+    /// Connects to the first of the brokers that lets it, beginning with any: one that stands still would else be asked
+    /// each time.
     ///
     /// # Errors
     /// What each of them said; where one of them needs another set-up, what that is.
     pub(super) async fn open_any(access: &Arc<Access>) -> Result<Self, Trouble> {
         let mut reasons = Vec::new();
         let mut setup = None;
-        for address in &access.brokers {
+        let (before, after) = access
+            .brokers
+            .split_at(rand::random_range(0..access.brokers.len().max(1)));
+        for address in after.iter().chain(before) {
             match Self::open(address, access).await {
                 Ok(connection) => return Ok(connection),
                 Err(Trouble::Passing(reason)) => reasons.push(reason),

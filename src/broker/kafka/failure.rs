@@ -12,10 +12,8 @@ pub(super) enum Failure {
     Refuse(String),
     /// The offset is not in the log.
     OutOfRange,
-    /// The batch is longer than the topic allows.
-    TooLarge(String),
-    /// What was fetched cannot be read by the client library.
-    Unreadable(String),
+    /// The topic does not take a record of the batch, which is too long or not valid to it, or the batch as a whole.
+    BadRecord(String),
 }
 
 impl From<Error> for Failure {
@@ -23,12 +21,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let reason = error.to_string();
         match error {
-            Error::Request(
-                RequestError::ReadError(_)
-                | RequestError::ReadVersionedError(_)
-                | RequestError::TooMuchData { .. },
-            )
-            | Error::InvalidResponse(_) => Self::Unreadable(reason),
             Error::Request(RequestError::NoVersionMatch { .. }) => Self::Refuse(reason),
             Error::ServerError { protocol_error, .. } => Self::of_code(protocol_error),
             _ => Self::Retry(reason),
@@ -45,13 +37,12 @@ impl From<Trouble> for Failure {
 }
 
 impl Failure {
-    fn of_code(code: ProtocolError) -> Self {
+    pub(super) fn of_code(code: ProtocolError) -> Self {
         use ProtocolError as Code;
         let reason = format!("Kafka answers {code:?}");
         match code {
             Code::OffsetOutOfRange => Self::OutOfRange,
-            Code::MessageTooLarge | Code::RecordListTooLarge => Self::TooLarge(reason),
-            Code::UnsupportedCompressionType => Self::Unreadable(reason),
+            Code::MessageTooLarge | Code::RecordListTooLarge | Code::InvalidRecord => Self::BadRecord(reason),
             Code::TopicAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::SaslAuthenticationFailed
@@ -61,7 +52,6 @@ impl Failure {
             | Code::InvalidTopicException
             | Code::InvalidRequiredAcks
             | Code::InvalidTimestamp
-            | Code::InvalidRecord
             | Code::InvalidRequest
             | Code::PolicyViolation
             | Code::UnsupportedVersion
@@ -72,11 +62,20 @@ impl Failure {
         }
     }
 
-    /// The failure of a call for which no offset and no size are at stake.
+    /// The failure of an append. What needs a person is mended outside as well, and the events wait meanwhile.
+    pub(super) fn into_append_error(self) -> LogError {
+        match self {
+            Self::Refuse(reason) => LogError::Unavailable(reason),
+            other => other.into_log_error(),
+        }
+    }
+
+    /// The failure of a call for which no offset is at stake.
     pub(super) fn into_log_error(self) -> LogError {
         match self {
-            Self::Retry(reason) | Self::Unreadable(reason) => LogError::Unavailable(reason),
-            Self::Refuse(reason) | Self::TooLarge(reason) => LogError::Fatal(reason),
+            Self::Retry(reason) => LogError::Unavailable(reason),
+            Self::BadRecord(reason) => LogError::BadRecord(reason),
+            Self::Refuse(reason) => LogError::Fatal(reason),
             Self::OutOfRange => LogError::Unavailable("Kafka answers OffsetOutOfRange".to_owned()),
         }
     }
@@ -109,18 +108,19 @@ mod tests {
             ProtocolError::TopicAuthorizationFailed,
             ProtocolError::PolicyViolation,
         ] {
+            let failure = Failure::of_code(code);
+            assert!(matches!(failure.clone().into_log_error(), LogError::Fatal(_)));
+            assert!(matches!(failure.into_append_error(), LogError::Unavailable(_)));
+        }
+        for code in [ProtocolError::MessageTooLarge, ProtocolError::InvalidRecord] {
             assert!(matches!(
                 Failure::of_code(code).into_log_error(),
-                LogError::Fatal(_)
+                LogError::BadRecord(_)
             ));
         }
         assert_eq!(
             Failure::of_code(ProtocolError::OffsetOutOfRange),
             Failure::OutOfRange
         );
-        assert!(matches!(
-            Failure::of_code(ProtocolError::UnsupportedCompressionType),
-            Failure::Unreadable(_)
-        ));
     }
 }

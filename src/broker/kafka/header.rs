@@ -1,28 +1,34 @@
-use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::event::wire;
 
-const RECEIVED_AT: &[u8] = b"\"received_at\":\"";
-const SOURCE: &[u8] = b"\"source\":\"";
+static RECEIVED_AT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"received_at\":\""));
+static SOURCE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"source\":\""));
+/// [`wire::VERSION`] as text.
+const SCHEMA: &[u8] = &[b'0' + wire::VERSION];
+const _: () = assert!(wire::VERSION <= 9);
 
-/// The headers of a record of ours: what other consumers may route by without parsing it.
+/// A header of a record of ours.
+pub(super) type Header<'a> = (&'static str, &'a [u8]);
+
+/// What other consumers may route by without parsing the record.
 ///
 /// `schema` always; `received_at` and `source` where the record names them. They are found by their text: inside a
 /// string quotes are escaped, and both stand before the client's own objects.
-pub(super) fn headers(value: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut headers = BTreeMap::from([("schema".to_owned(), wire::VERSION.to_string().into_bytes())]);
-    for (name, marker) in [("received_at", RECEIVED_AT), ("source", SOURCE)] {
-        if let Some(text) = text_behind(value, marker) {
-            headers.insert(name.to_owned(), text.to_vec());
-        }
-    }
-    headers
+pub(super) fn headers(value: &[u8]) -> [Option<Header<'_>>; 3] {
+    let found = |name, marker| Some((name, text_behind(value, marker)?));
+    [
+        Some(("schema", SCHEMA)),
+        found("received_at", &RECEIVED_AT),
+        found("source", &SOURCE),
+    ]
 }
 
-fn text_behind<'a>(value: &'a [u8], marker: &[u8]) -> Option<&'a [u8]> {
-    let begin = memchr::memmem::find(value, marker)? + marker.len();
-    let rest = &value[begin..];
-    let text = &rest[..memchr::memchr(b'"', rest)?];
+fn text_behind<'a>(value: &'a [u8], marker: &Finder<'_>) -> Option<&'a [u8]> {
+    let rest = &value[marker.find(value)? + marker.needle().len()..];
     // A name with an escape in it is no name of a source.
-    (!text.contains(&b'\\')).then_some(text)
+    let end = memchr::memchr2(b'"', b'\\', rest)?;
+    (rest[end] == b'"').then(|| &rest[..end])
 }

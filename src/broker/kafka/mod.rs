@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! append ─► budget (bytes) ─► a batcher for each partition: one request on its way, the rest gathers ─► answers
-//! fetch  ─► client library ─► what it cannot read: raw batches ─► records
+//! fetch  ─► batches ─► what is in them, one after the other ─► records
 //! ```
-//! The client library, rskafka, moves the records; each call of it has a deadline here, and `failure` alone says
-//! which errors are tried again. What it has no calls for (a topic's settings, its id, batches that others wrote in
-//! ways that it cannot read) goes over plain connections of our own.
+//! The client library, rskafka, knows the partitions' ends; each call of it has a deadline here, and `failure` alone says
+//! which errors are tried again. Appends, which it does slowly, fetches, of which it gives the whole up where it cannot read a
+//! part, and what it has no calls for (a topic's settings, its id) go over plain connections of our own.
 
 mod access;
 mod admin;
@@ -15,17 +15,22 @@ mod clients;
 mod connection;
 mod diagnosis;
 mod failure;
+mod fetcher;
 mod finding;
 mod header;
 mod hot_keys;
+mod leader;
+mod packing;
 mod preflight;
-mod raw;
+mod producer;
 mod reader;
 mod record_batch;
+mod rights;
 mod sasl;
 mod shelf;
 mod state;
 mod tls;
+mod unpacking;
 mod verdict;
 mod watch;
 mod wire;
@@ -37,7 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rskafka::client::partition::Compression;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -49,11 +54,12 @@ use self::state::State;
 use self::watch::Watch;
 use super::{EventLog, HotKey, LogError, OffsetRange, Record, StoredRecord};
 use crate::clock::Clock;
-use crate::config::{self, KafkaCompression};
+use crate::config;
 use crate::lifecycle::{Stop, Tasks, deadline_in};
 
 pub use finding::Finding;
 pub use preflight::{Preflight, PreflightError, look, prepare};
+pub use rights::Needs;
 
 const CLIENT_ID: &str = "momsflow";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,8 +73,7 @@ const BATCH_OVERHEAD: u64 = 256;
 /// An [`EventLog`] in a Kafka topic, which any number of processes may share.
 ///
 /// Beyond the contract: records of a call that takes more than one batch (the topic's `max.message.bytes`) may have
-/// those of another process between them. Retention is the topic's own. Records of aborted transactions, which
-/// only others write, are read like any other.
+/// those of another process between them. Retention is the topic's own.
 #[derive(Debug)]
 pub struct KafkaLog {
     log_id: Uuid,
@@ -90,7 +95,7 @@ impl KafkaLog {
             clients: Arc::new(Clients::new(found.access.clone(), config.topic.clone())),
             state: state.clone(),
             clock: clock.clone(),
-            compression: compression(config.compression),
+            compression: config.compression,
             max_batch: found.max_message.saturating_sub(BATCH_OVERHEAD) as usize,
         }));
         let mut tasks = Tasks::new("event log");
@@ -101,6 +106,7 @@ impl KafkaLog {
             log_id: found.log_id,
             shelf: shelf.clone(),
             min_insync: found.min_insync,
+            needs: found.needs,
             state: state.clone(),
         };
         let token = tasks.token();
@@ -163,15 +169,6 @@ fn refuse_unfit(config: &config::Kafka, found: &Preflight) -> Result<(), LogErro
     }
 }
 
-fn compression(configured: KafkaCompression) -> Compression {
-    match configured {
-        KafkaCompression::None => Compression::NoCompression,
-        KafkaCompression::Gzip => Compression::Gzip,
-        KafkaCompression::Snappy => Compression::Snappy,
-        KafkaCompression::Lz4 => Compression::Lz4,
-    }
-}
-
 #[async_trait]
 impl EventLog for KafkaLog {
     fn log_id(&self) -> Uuid {
@@ -215,6 +212,10 @@ impl EventLog for KafkaLog {
     ) -> Result<Vec<StoredRecord>, LogError> {
         let found = self.partition(partition)?;
         found.reader.fetch(offset, max_bytes, max_wait).await
+    }
+
+    async fn appended_at(&self, partition: i32, offset: i64) -> Result<Option<Timestamp>, LogError> {
+        self.partition(partition)?.reader.appended_at(offset).await
     }
 
     async fn offsets(&self, partition: i32) -> Result<OffsetRange, LogError> {

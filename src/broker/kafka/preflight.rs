@@ -14,6 +14,7 @@ use super::access::Access;
 use super::admin::{self, CreateError, Topic};
 use super::connection::Connection;
 use super::finding::{Finding, Trouble};
+use super::rights::Needs;
 use super::verdict::judge;
 use crate::config;
 
@@ -53,6 +54,7 @@ pub struct Preflight {
     pub(super) max_message: u64,
     pub(super) min_insync: usize,
     pub(super) access: Arc<Access>,
+    pub(super) needs: Needs,
     pub findings: Vec<Finding>,
 }
 
@@ -60,9 +62,9 @@ pub struct Preflight {
 ///
 /// # Errors
 /// See [`PreflightError`].
-pub async fn prepare(config: &config::Kafka, max_event: u64) -> Result<Preflight, PreflightError> {
+pub async fn prepare(config: &config::Kafka, needs: Needs) -> Result<Preflight, PreflightError> {
     let access = access(config)?;
-    if let Some(found) = look_over(&access, config, max_event).await? {
+    if let Some(found) = look_over(&access, config, needs).await? {
         return Ok(found);
     }
     if !config.create_topic {
@@ -72,14 +74,14 @@ pub async fn prepare(config: &config::Kafka, max_event: u64) -> Result<Preflight
             is_fatal: true,
         }));
     }
-    admin::create(&access, config)
+    admin::create(&access, config, false)
         .await
         .map_err(|error| not_created(config, error))?;
     info!(topic = config.topic, partitions = config.partitions, "topic made");
     // A broker hears of it a moment later.
     let until = Instant::now() + CALL_TIMEOUT;
     loop {
-        if let Some(found) = look_over(&access, config, max_event).await? {
+        if let Some(found) = look_over(&access, config, needs).await? {
             return Ok(found);
         }
         if Instant::now() >= until {
@@ -90,12 +92,19 @@ pub async fn prepare(config: &config::Kafka, max_event: u64) -> Result<Preflight
     }
 }
 
-/// Looks at the topic and changes nothing; `None` where it is missing.
+/// Looks at the topic and changes nothing; `None` where it is missing, and could be made if it shall.
 ///
 /// # Errors
-/// When Kafka does not answer.
-pub async fn look(config: &config::Kafka, max_event: u64) -> Result<Option<Preflight>, PreflightError> {
-    look_over(&access(config)?, config, max_event).await
+/// When Kafka does not answer, or would not make the topic.
+pub async fn look(config: &config::Kafka, needs: Needs) -> Result<Option<Preflight>, PreflightError> {
+    let access = access(config)?;
+    let found = look_over(&access, config, needs).await?;
+    if found.is_none() && config.create_topic {
+        admin::create(&access, config, true)
+            .await
+            .map_err(|error| not_created(config, error))?;
+    }
+    Ok(found)
 }
 
 fn access(config: &config::Kafka) -> Result<Arc<Access>, PreflightError> {
@@ -107,7 +116,7 @@ fn access(config: &config::Kafka) -> Result<Arc<Access>, PreflightError> {
 async fn look_over(
     access: &Arc<Access>,
     config: &config::Kafka,
-    max_event: u64,
+    needs: Needs,
 ) -> Result<Option<Preflight>, PreflightError> {
     let Some(topic) = admin::describe(access, &config.topic).await? else {
         return Ok(None);
@@ -118,8 +127,9 @@ async fn look_over(
         config,
         &topic,
         settings.map_err(|trouble| trouble.to_string()),
-        max_event,
+        needs.max_event,
     );
+    findings.extend(topic.rights.lacking(needs, &config.topic, access));
     findings.extend(verdict.findings);
     Ok(Some(Preflight {
         log_id: log_id(&topic, &config.topic),
@@ -127,6 +137,7 @@ async fn look_over(
         max_message: verdict.max_message,
         min_insync: verdict.min_insync,
         access: access.clone(),
+        needs,
         findings,
     }))
 }
@@ -199,6 +210,7 @@ mod tests {
             cluster: "c".to_owned(),
             id: Uuid::from_u128(7),
             partitions: vec![admin::Partition::default()],
+            rights: super::super::rights::Rights::default(),
         };
         let second = Topic {
             id: Uuid::from_u128(8),

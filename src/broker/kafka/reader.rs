@@ -1,20 +1,18 @@
 //! Reads one partition.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use jiff::Timestamp;
 use rskafka::client::partition::OffsetAt;
-use rskafka::record::RecordAndOffset;
 use tokio::time::Instant;
-use tracing::warn;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::CALL_TIMEOUT;
 use super::clients::{Clients, Slot};
 use super::failure::Failure;
-use super::raw::RawFetcher;
-use super::record_batch;
+use super::fetcher::Fetcher;
+use super::record_batch::Batches;
 use crate::broker::{LogError, OffsetRange, StoredRecord};
 
 /// How long one request waits for records; a broker that has gone is noticed that much later.
@@ -28,40 +26,84 @@ const MOST_FETCH: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Reader {
     partition: i32,
-    fetches: Slot,
-    /// Apart from `fetches`, which wait.
+    fetcher: Arc<Fetcher>,
+    /// Apart from `fetcher`, which waits, as are those below.
     questions: Slot,
-    raw: RawFetcher,
-    /// The client library cannot read this topic at all.
-    only_raw: AtomicBool,
-    ahead: Mutex<Ahead>,
+    /// For times that are asked for.
+    glances: Fetcher,
+    held: Mutex<Held>,
 }
 
-/// What was fetched and not handed out yet: batches come whole, and unpacked they may be large.
+/// What was fetched last.
+#[derive(Debug, Default)]
+struct Held {
+    /// From where on records were handed out, and when the first of them was appended.
+    handed_out: Option<(i64, Timestamp)>,
+    ahead: Ahead,
+    /// What is behind it, on its way while those that were handed out are at work.
+    coming: Option<Coming>,
+    /// Offsets that hold no record, the last ones that were seen: else they would be fetched again and again.
+    void: std::ops::Range<i64>,
+}
+
+/// What was not handed out yet, and from which offset on.
 #[derive(Debug, Default)]
 struct Ahead {
     from: i64,
+    /// Batches come whole, and unpacked they may be large.
     records: Vec<StoredRecord>,
+    batches: Batches,
 }
 
-/// What a request brought.
-enum Polled {
-    Records(Vec<StoredRecord>),
-    /// None, but the next may be at this offset.
-    Nothing {
-        next: i64,
-    },
+/// A request that is on its way.
+#[derive(Debug)]
+struct Coming {
+    offset: i64,
+    answer: AbortOnDropHandle<Result<Batches, Failure>>,
+}
+
+impl Ahead {
+    /// Takes records off until they have `max_bytes` of values, but one at least where there is any.
+    fn take(&mut self, max_bytes: usize) -> Vec<StoredRecord> {
+        let mut records = std::mem::take(&mut self.records);
+        let mut bytes: usize = records.iter().map(|record| record.value.len()).sum();
+        while bytes < max_bytes || records.is_empty() {
+            let Some(more) = self.batches.take(self.from) else {
+                break;
+            };
+            bytes += more.iter().map(|record| record.value.len()).sum::<usize>();
+            records.extend(more);
+        }
+        let mut bytes = 0;
+        let fitting = records.iter().take_while(|record| {
+            let fits = bytes < max_bytes;
+            bytes += record.value.len();
+            fits
+        });
+        self.records = records.split_off(fitting.count().max(1).min(records.len()));
+        self.from = records.last().map_or(self.from, |record| record.offset + 1);
+        records
+    }
+}
+
+impl Held {
+    fn appended_at(&self, offset: i64) -> Option<Timestamp> {
+        let handed_out = self.handed_out.filter(|(from, _)| *from == offset);
+        let ahead = || self.ahead.records.first().filter(|_| self.ahead.from == offset);
+        handed_out
+            .map(|(_, appended_at)| appended_at)
+            .or_else(|| Some(ahead()?.appended_at))
+    }
 }
 
 impl Reader {
     pub(super) fn new(clients: &Arc<Clients>, partition: i32) -> Self {
         Self {
             partition,
-            fetches: Slot::new(clients.clone(), partition),
+            fetcher: Arc::new(clients.fetcher(partition)),
             questions: Slot::new(clients.clone(), partition),
-            raw: clients.raw_fetcher(partition),
-            only_raw: AtomicBool::new(false),
-            ahead: Mutex::default(),
+            glances: clients.fetcher(partition),
+            held: Mutex::default(),
         }
     }
 
@@ -72,24 +114,86 @@ impl Reader {
         max_bytes: usize,
         max_wait: Duration,
     ) -> Result<Vec<StoredRecord>, LogError> {
-        let ahead = self.take_ahead(offset);
-        if !ahead.is_empty() {
-            return Ok(self.hand_out(ahead, max_bytes));
-        }
+        let bytes = (max_bytes / USUAL_PACKING).clamp(LEAST_FETCH, MOST_FETCH) as i32;
         let until = Instant::now() + max_wait;
-        let mut next = offset;
+        let mut ahead = self.take_ahead(offset);
+        let mut is_asked = false;
         loop {
+            let records = ahead.take(max_bytes);
+            if !records.is_empty() {
+                self.hold(offset, &records, ahead);
+                return Ok(records);
+            }
+            // Transaction markers: what is behind them is there already, if anything is.
+            let next = self.note_void(offset, ahead.batches.next());
+            if is_asked && next == ahead.from && Instant::now() >= until {
+                return Ok(Vec::new());
+            }
             let left = until.saturating_duration_since(Instant::now());
-            let polled = match self.poll(next, max_bytes, left.min(LONGEST_POLL)).await {
+            let batches = match self.request(next, bytes, left.min(LONGEST_POLL)).await {
                 Err(Failure::OutOfRange) => return Err(self.out_of_range(offset).await?),
-                polled => polled.map_err(Failure::into_log_error)?,
+                fetched => fetched.map_err(Failure::into_log_error)?,
             };
-            match polled {
-                Polled::Records(records) => return Ok(self.hand_out(records, max_bytes)),
-                // Transaction markers: what is behind them is there already, if anything is.
-                Polled::Nothing { next: further } if further > next => next = further,
-                Polled::Nothing { .. } if Instant::now() >= until => return Ok(Vec::new()),
-                Polled::Nothing { .. } => {}
+            if let Some(more) = batches.more() {
+                self.request_ahead(more, bytes);
+            }
+            is_asked = true;
+            ahead = Ahead {
+                from: next,
+                batches,
+                records: Vec::new(),
+            };
+        }
+    }
+
+    /// Gives what comes already, or asks for it.
+    async fn request(&self, offset: i64, bytes: i32, wait: Duration) -> Result<Batches, Failure> {
+        let coming = self.held().coming.take();
+        if let Some(coming) = coming.filter(|coming| coming.offset == offset)
+            && let Ok(Ok(batches)) = coming.answer.await
+            && !batches.is_empty()
+        {
+            return Ok(batches);
+        }
+        // Where that failed or was put off by a quota, it was a while ago.
+        self.fetcher.fetch(offset, bytes, wait).await
+    }
+
+    fn request_ahead(&self, offset: i64, bytes: i32) {
+        let fetcher = self.fetcher.clone();
+        let answer = tokio::spawn(async move { fetcher.fetch(offset, bytes, Duration::ZERO).await });
+        self.held().coming = Some(Coming {
+            offset,
+            answer: AbortOnDropHandle::new(answer),
+        });
+    }
+
+    /// Notes up to where there is no record from `offset` on, and gives the first offset that may have one.
+    fn note_void(&self, offset: i64, next: Option<i64>) -> i64 {
+        let void = &mut self.held().void;
+        if void.start != offset {
+            *void = offset..offset;
+        }
+        void.end = void.end.max(next.unwrap_or(offset));
+        void.end
+    }
+
+    /// See [`EventLog::appended_at`](crate::broker::EventLog::appended_at). Whoever reads the partition mostly has the
+    /// record in hand; else a request of its own brings the batch, and what was read ahead stays.
+    pub(super) async fn appended_at(&self, offset: i64) -> Result<Option<Timestamp>, LogError> {
+        if let Some(appended_at) = self.held().appended_at(offset) {
+            return Ok(Some(appended_at));
+        }
+        match self
+            .glances
+            .fetch(offset, LEAST_FETCH as i32, Duration::ZERO)
+            .await
+        {
+            Err(Failure::OutOfRange) => Err(self.out_of_range(offset).await?),
+            Err(failure) => Err(failure.into_log_error()),
+            Ok(mut batches) => {
+                let records = batches.take(offset).unwrap_or_default();
+                Ok(records.first().map(|record| record.appended_at))
             }
         }
     }
@@ -110,48 +214,6 @@ impl Reader {
             .await
     }
 
-    async fn poll(&self, offset: i64, max_bytes: usize, wait: Duration) -> Result<Polled, Failure> {
-        let bytes = (max_bytes / USUAL_PACKING).clamp(LEAST_FETCH, MOST_FETCH) as i32;
-        if self.only_raw.load(Ordering::Relaxed) {
-            return self.poll_raw(offset, bytes, wait).await;
-        }
-        let wait_ms = wait.as_millis() as i32;
-        let fetched = self
-            .fetches
-            .call(CALL_TIMEOUT + wait, async |client| {
-                client.fetch_records(offset, 1..bytes, wait_ms).await
-            })
-            .await;
-        match fetched {
-            // Something is there, but no record.
-            Ok((records, end)) if records.is_empty() && end > offset => {
-                self.poll_raw(offset, bytes, wait).await
-            }
-            Ok((records, _)) if records.is_empty() => Ok(Polled::Nothing { next: offset }),
-            Ok((records, _)) => Ok(Polled::Records(records.into_iter().map(stored).collect())),
-            Err(Failure::Unreadable(reason)) => {
-                warn!(
-                    partition = self.partition,
-                    offset, reason, "records that others wrote are read one by one"
-                );
-                if reason.contains("UnsupportedCompressionType") {
-                    self.only_raw.store(true, Ordering::Relaxed);
-                }
-                self.poll_raw(offset, bytes, wait).await
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    async fn poll_raw(&self, offset: i64, bytes: i32, wait: Duration) -> Result<Polled, Failure> {
-        let batches = record_batch::read(self.raw.fetch(offset, bytes, wait).await?, offset);
-        if batches.records.is_empty() {
-            let next = batches.next.unwrap_or(offset).max(offset);
-            return Ok(Polled::Nothing { next });
-        }
-        Ok(Polled::Records(batches.records))
-    }
-
     /// Tells what the offset is out of. It may be within again: the ends move.
     async fn out_of_range(&self, offset: i64) -> Result<LogError, LogError> {
         let range = self.offsets().await?;
@@ -168,35 +230,25 @@ impl Reader {
         })
     }
 
-    fn take_ahead(&self, offset: i64) -> Vec<StoredRecord> {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let records = std::mem::take(&mut ahead.records);
-        if ahead.from == offset { records } else { Vec::new() }
+    fn take_ahead(&self, offset: i64) -> Ahead {
+        let ahead = std::mem::take(&mut self.held().ahead);
+        if ahead.from == offset {
+            ahead
+        } else {
+            Ahead {
+                from: offset,
+                ..Ahead::default()
+            }
+        }
     }
 
-    /// Cuts records off at `max_bytes` of values and keeps the others for the next call.
-    fn hand_out(&self, mut records: Vec<StoredRecord>, max_bytes: usize) -> Vec<StoredRecord> {
-        let mut bytes = 0;
-        let fitting = records.iter().take_while(|record| {
-            let fits = bytes < max_bytes;
-            bytes += record.value.len();
-            fits
-        });
-        let rest = records.split_off(fitting.count().max(1).min(records.len()));
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        *ahead = Ahead {
-            from: records.last().map_or(0, |record| record.offset + 1),
-            records: rest,
-        };
-        records
+    fn hold(&self, offset: i64, handed_out: &[StoredRecord], ahead: Ahead) {
+        let mut held = self.held();
+        held.handed_out = handed_out.first().map(|record| (offset, record.appended_at));
+        held.ahead = ahead;
     }
-}
 
-fn stored(record: RecordAndOffset) -> StoredRecord {
-    StoredRecord {
-        offset: record.offset,
-        appended_at: record_batch::timestamp(record.record.timestamp.timestamp_millis()),
-        key: record.record.key.map(Bytes::from).unwrap_or_default(),
-        value: record.record.value.map(Bytes::from).unwrap_or_default(),
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

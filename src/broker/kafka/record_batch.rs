@@ -1,13 +1,15 @@
-//! Reads record batches leniently, where the client library gives a whole fetch up.
+//! Reads record batches, whatever is in them.
 //!
 //! Others write to the topic as well: headers without a value, header names that are no UTF-8, batches that are
-//! damaged or packed in a way that the client library does not know. Each record that can be read is returned; of
-//! a batch that cannot, the bytes stand in for its records, so that they become a dead letter with their place.
+//! damaged or packed in a way that nobody knows. Each record that can be read is returned; of a batch that cannot, the
+//! bytes stand in for its records, so that they become a dead letter with their place.
+
+use std::iter;
 
 use bytes::{Buf, Bytes};
 use jiff::Timestamp;
-use kafka_protocol::compression::{Decompressor, Gzip, Lz4, Snappy, Zstd};
 
+use super::unpacking::unpack;
 use crate::broker::StoredRecord;
 
 /// Bytes of a batch's header: offset, length, epoch, magic, checksum, attributes, and so on to the count.
@@ -19,27 +21,93 @@ const CHECKED: usize = 21;
 /// The one record format of Kafka since 0.11.
 const MAGIC: u8 = 2;
 
-/// What a fetch of raw batches held.
+/// What a fetch brought: batches, each of which is unpacked when it is its turn, since little may hold much.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
-    pub(super) records: Vec<StoredRecord>,
-    /// The offset behind the last whole batch; `None` where there was none.
-    pub(super) next: Option<i64>,
+    bytes: Bytes,
+    aborted: Aborted,
+    /// The offset behind the last batch that was taken; `None` before the first.
+    next: Option<i64>,
+    /// Where the partition ended for readers when it was asked.
+    end: i64,
 }
 
-/// Reads the batches of a fetch from `offset` on. A batch that is cut short at the end is left out.
-pub(super) fn read(mut bytes: Bytes, offset: i64) -> Batches {
-    let mut batches = Batches::default();
-    while let Some(batch) = next_batch(&mut bytes) {
-        batches.next = Some(batch.next_offset());
-        if batch.next_offset() <= offset || batch.is_control() {
-            continue;
+/// The aborted transactions that a fetch runs into.
+#[derive(Debug, Default)]
+pub(super) struct Aborted {
+    /// First offset and producer, the latest first.
+    ahead: Vec<(i64, i64)>,
+    /// Producers of those that began and have not ended.
+    open: Vec<i64>,
+}
+
+impl Aborted {
+    /// Of each one the first offset and the producer.
+    pub(super) fn new(transactions: impl Iterator<Item = (i64, i64)>) -> Self {
+        let mut ahead: Vec<_> = transactions.collect();
+        ahead.sort_unstable_by(|one, other| other.cmp(one));
+        Self {
+            ahead,
+            open: Vec::new(),
         }
-        let records = batch.records().unwrap_or_else(|Unreadable| batch.damaged());
-        let wanted = records.into_iter().filter(|record| record.offset >= offset);
-        batches.records.extend(wanted);
     }
-    batches
+
+    /// Whether a batch's records count as never written. For each batch in turn.
+    fn takes(&mut self, batch: &RawBatch) -> bool {
+        while let Some((_, producer)) = self.ahead.pop_if(|(first, _)| *first < batch.next_offset()) {
+            self.open.push(producer);
+        }
+        let producer = batch.producer();
+        if batch.is_control() {
+            self.open.retain(|open| *open != producer);
+            return false;
+        }
+        batch.is_transactional() && self.open.contains(&producer)
+    }
+}
+
+impl Batches {
+    pub(super) fn new(bytes: Bytes, aborted: Aborted, end: i64) -> Self {
+        Self {
+            bytes,
+            aborted,
+            next: None,
+            end,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The offset behind these batches, where more was there already.
+    pub(super) fn more(&self) -> Option<i64> {
+        let mut bytes = self.bytes.clone();
+        let last = iter::from_fn(|| next_batch(&mut bytes)).last()?;
+        Some(last.next_offset()).filter(|next| *next < self.end)
+    }
+
+    /// The records of the next batch that has any from `offset` on. A batch that is cut short at the end is left out.
+    pub(super) fn take(&mut self, offset: i64) -> Option<Vec<StoredRecord>> {
+        while let Some(batch) = next_batch(&mut self.bytes) {
+            self.next = Some(batch.next_offset());
+            let is_void = self.aborted.takes(&batch) || batch.is_control();
+            if is_void || batch.next_offset() <= offset {
+                continue;
+            }
+            let mut records = batch.records().unwrap_or_else(|Unreadable| batch.damaged());
+            records.retain(|record| record.offset >= offset);
+            if !records.is_empty() {
+                return Some(records);
+            }
+        }
+        None
+    }
+
+    /// Before this offset there is nothing that was not taken.
+    pub(super) fn next(&self) -> Option<i64> {
+        self.next
+    }
 }
 
 /// A batch whose bytes make no sense.
@@ -73,6 +141,14 @@ impl RawBatch {
         self.at(CHECKED).get_i16()
     }
 
+    fn producer(&self) -> i64 {
+        self.at(43).get_i64()
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.attributes() & 0x10 != 0
+    }
+
     /// Transaction markers, which are no records of anybody.
     fn is_control(&self) -> bool {
         self.attributes() & 0x20 != 0
@@ -92,25 +168,13 @@ impl RawBatch {
             return Err(Unreadable);
         }
         let count = usize::try_from(self.at(57).get_i32()).map_err(|_| Unreadable)?;
-        let mut bytes = self.unpacked()?;
+        let codec = self.attributes() & 0x07;
+        let mut bytes = unpack(self.0.slice(HEADER..), codec).ok_or(Unreadable)?;
         let mut records = Vec::with_capacity(count.min(bytes.len()));
         for _ in 0..count {
             records.push(self.record(&mut bytes)?);
         }
         Ok(records)
-    }
-
-    fn unpacked(&self) -> Result<Bytes, Unreadable> {
-        let mut packed = self.0.slice(HEADER..);
-        let take = |bytes: &mut Bytes| Ok(std::mem::take(bytes));
-        match self.attributes() & 0x07 {
-            0 => Ok(packed),
-            1 => Gzip::decompress(&mut packed, take).map_err(|_| Unreadable),
-            2 => Snappy::decompress(&mut packed, take).map_err(|_| Unreadable),
-            3 => Lz4::decompress(&mut packed, take).map_err(|_| Unreadable),
-            4 => Zstd::decompress(&mut packed, take).map_err(|_| Unreadable),
-            _ => Err(Unreadable),
-        }
     }
 
     /// Reads a record and leaves its headers out, whatever they are.
@@ -224,12 +288,15 @@ mod tests {
         bytes.to_vec()
     }
 
-    fn values(batches: &Batches) -> Vec<(i64, &[u8])> {
-        batches
-            .records
-            .iter()
-            .map(|record| (record.offset, &record.value[..]))
-            .collect()
+    fn read(bytes: Bytes, offset: i64) -> (Vec<StoredRecord>, Option<i64>) {
+        let mut batches = Batches::new(bytes, Aborted::default(), 0);
+        let records = std::iter::from_fn(|| batches.take(offset)).flatten().collect();
+        (records, batches.next())
+    }
+
+    fn values(records: &[StoredRecord]) -> Vec<(i64, &[u8])> {
+        let values = records.iter();
+        values.map(|record| (record.offset, &record.value[..])).collect()
     }
 
     #[test]
@@ -242,10 +309,10 @@ mod tests {
             Compression::Zstd,
         ] {
             let records = [record(40, "a"), record(41, "b"), record(42, "c")];
-            let read = read(batch(&records, compression).into(), 41);
+            let (read, next) = read(batch(&records, compression).into(), 41);
             assert_eq!(values(&read), [(41, &b"b"[..]), (42, b"c")], "{compression:?}");
-            assert_eq!(read.records[0].appended_at, timestamp(1_041));
-            assert_eq!(read.next, Some(43));
+            assert_eq!(read[0].appended_at, timestamp(1_041));
+            assert_eq!(next, Some(43));
         }
     }
 
@@ -259,9 +326,9 @@ mod tests {
             batch(&[record(3, "d")], Compression::Lz4),
         ]
         .concat();
-        let all = read(bytes.clone().into(), 0);
+        let (all, _) = read(bytes.clone().into(), 0);
         assert_eq!(values(&all), [(0, &b"a"[..]), (2, &damaged[..]), (3, b"d")]);
-        let from_within = read(bytes.into(), 2);
+        let (from_within, _) = read(bytes.into(), 2);
         assert_eq!(values(&from_within), [(2, &damaged[..]), (3, b"d")]);
     }
 
@@ -270,9 +337,74 @@ mod tests {
         let mut bytes = batch(&[record(0, "a")], Compression::None);
         let second = batch(&[record(1, "b")], Compression::None);
         bytes.extend(&second[..second.len() - 1]);
-        let read = read(bytes.into(), 0);
+        let (read, next) = read(bytes.into(), 0);
         assert_eq!(values(&read), [(0, &b"a"[..])]);
-        assert_eq!(read.next, Some(1));
+        assert_eq!(next, Some(1));
+    }
+
+    #[test]
+    fn a_batch_that_unpacks_to_more_than_memory_may_take_stands_for_itself() {
+        for compression in [Compression::Gzip, Compression::Lz4, Compression::Zstd] {
+            let huge = Record {
+                value: Some(vec![0; 65 << 20].into()),
+                ..record(0, "")
+            };
+            let bomb = batch(&[huge], compression);
+            assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+            let bytes = [bomb.clone(), batch(&[record(1, "b")], Compression::None)].concat();
+            let (read, next) = read(bytes.into(), 0);
+            assert_eq!(read.len(), 2);
+            assert!(read[0].value == bomb, "{compression:?}");
+            assert_eq!((&read[1].value[..], next), (&b"b"[..], Some(2)));
+        }
+    }
+
+    #[test]
+    fn aborted_records_are_left_out_and_those_around_them_are_not() {
+        let of = |producer_id, offset, value| Record {
+            transactional: true,
+            producer_id,
+            ..record(offset, value)
+        };
+        let marker = |producer_id, offset| Record {
+            control: true,
+            ..of(producer_id, offset, "")
+        };
+        let batches = [
+            of(1, 0, "aborted"),
+            of(2, 1, "committed"),
+            record(2, "of nobody's transaction"),
+            marker(2, 3),
+            of(1, 4, "aborted too"),
+            marker(1, 5),
+            of(1, 6, "committed by the same producer"),
+            marker(1, 7),
+        ];
+        let bytes: Vec<_> = batches
+            .into_iter()
+            .flat_map(|one| batch(&[one], Compression::None))
+            .collect();
+        for (offset, expected) in [(0, &[1, 2, 6][..]), (4, &[6])] {
+            let mut batches = Batches::new(bytes.clone().into(), Aborted::new([(0, 1)].into_iter()), 0);
+            let read: Vec<_> = std::iter::from_fn(|| batches.take(offset)).flatten().collect();
+            let offsets: Vec<_> = read.iter().map(|record| record.offset).collect();
+            assert_eq!(offsets, expected);
+            assert_eq!(batches.next(), Some(8));
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_fetch_is_known_without_unpacking_it() {
+        let bytes = [
+            batch(&[record(0, "a"), record(1, "b")], Compression::Lz4),
+            batch(&[record(2, "c")], Compression::None),
+        ]
+        .concat();
+        let more =
+            |bytes: &[u8], end| Batches::new(Bytes::copy_from_slice(bytes), Aborted::default(), end).more();
+        assert_eq!([3, 4].map(|end| more(&bytes, end)), [None, Some(3)]);
+        assert_eq!(more(&bytes[..bytes.len() - 1], 3), Some(2));
+        assert_eq!(more(&[], 3), None);
     }
 
     proptest! {

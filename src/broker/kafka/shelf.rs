@@ -1,15 +1,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rskafka::client::partition::Compression;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::batcher::{Batcher, Pending};
-use super::clients::{Clients, Slot};
+use super::batcher::{Batcher, Pending, Room};
+use super::clients::Clients;
 use super::hot_keys::HotKeys;
 use super::reader::Reader;
 use super::state::State;
 use crate::clock::Clock;
+use crate::config::KafkaCompression;
 use crate::lifecycle::Tasks;
 
 /// One partition: its appends on their way to it, and its reader.
@@ -25,7 +25,7 @@ pub(super) struct Common {
     pub(super) clients: Arc<Clients>,
     pub(super) state: Arc<State>,
     pub(super) clock: Clock,
-    pub(super) compression: Compression,
+    pub(super) compression: KafkaCompression,
     pub(super) max_batch: usize,
 }
 
@@ -66,12 +66,13 @@ impl Shelf {
         let (queue, waiting) = mpsc::unbounded_channel();
         let batcher = Batcher {
             partition,
-            slot: Slot::new(common.clients.clone(), partition),
+            producer: common.clients.producer(partition),
             queue: waiting,
             state: common.state.clone(),
             clock: common.clock.clone(),
             compression: common.compression,
             max_batch: common.max_batch,
+            room: Room::new(common.max_batch),
             next: None,
             hot_keys: HotKeys::new(Instant::now()),
         };

@@ -13,12 +13,13 @@ struct Known {
     cluster: Option<String>,
     partitions: BTreeMap<i32, String>,
     hot_keys: BTreeMap<i32, Vec<Hot>>,
+    is_clock_off: bool,
 }
 
 impl State {
-    /// Notes why a partition takes nothing.
-    pub(super) fn refuse(&self, partition: i32, reason: String) {
-        self.lock().partitions.insert(partition, reason);
+    /// Notes why a partition takes nothing; `true` when it did until now.
+    pub(super) fn refuse(&self, partition: i32, reason: String) -> bool {
+        self.lock().partitions.insert(partition, reason).is_none()
     }
 
     /// Notes that a partition takes records, as far as one can see.
@@ -49,6 +50,11 @@ impl State {
             })
         });
         keys.collect()
+    }
+
+    /// Notes whether this host's clock is off; `true` when that is new.
+    pub(super) fn set_clock_off(&self, is_off: bool) -> bool {
+        std::mem::replace(&mut self.lock().is_clock_off, is_off) != is_off
     }
 
     /// Notes whether the cluster answers at all.

@@ -5,11 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::Timestamp;
 use rustls::client::ResolvesClientCert;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
@@ -18,6 +15,10 @@ use tokio_rustls::client::TlsStream;
 
 use super::finding::{Finding, Trouble};
 use crate::config;
+use crate::tls::{FileFault, PemFile, authorities, authorities_of_system, certified, date, provider};
+
+/// The key of the config that names the brokers' authorities.
+const CA: &str = "kafka.tls.ca_file";
 
 /// The brokers' authorities and this client's certificate.
 #[derive(Clone)]
@@ -62,11 +63,21 @@ impl Tls {
             return Ok(None);
         }
         let roots = match &config.ca_file {
-            Some(file) => roots_of(file)?,
-            None => roots_of_system()?,
+            Some(path) => authorities(PemFile { field: CA, path })?,
+            None => authorities_of_system(CA)?,
         };
         let key = match (&config.certificate_file, &config.key_file) {
-            (Some(certificate), Some(key)) => Some(Arc::new(certified(certificate, key)?)),
+            (Some(certificate), Some(key)) => {
+                let certificate = PemFile {
+                    field: "kafka.tls.certificate_file",
+                    path: certificate,
+                };
+                let key = PemFile {
+                    field: "kafka.tls.key_file",
+                    path: key,
+                };
+                Some(Arc::new(certified(certificate, key)?))
+            }
             _ => None,
         };
         Ok(Some(Self::new(roots, key)))
@@ -114,81 +125,14 @@ impl Tls {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-fn roots_of(file: &Path) -> Result<RootCertStore, Finding> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file, "kafka.tls.ca_file")? {
-        roots.add(certificate).map_err(|error| {
-            Finding::fatal(
-                format!("kafka.tls.ca_file: {}: {error}", file.display()),
-                "name the PEM file of the authority's certificate",
-            )
-        })?;
+impl From<FileFault> for Finding {
+    fn from(found: FileFault) -> Self {
+        Self::fatal(found.fault, found.remedy)
     }
-    Ok(roots)
 }
 
-fn roots_of_system() -> Result<RootCertStore, Finding> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // Systems carry some that no library takes.
-    let (taken, _) = roots.add_parsable_certificates(found.certs);
-    if taken == 0 {
-        let reason = found
-            .errors
-            .first()
-            .map_or(String::new(), |error| format!(": {error}"));
-        return Err(Finding::fatal(
-            format!("this system trusts no certificate authority{reason}"),
-            "install ca-certificates, or name the brokers' authority in kafka.tls.ca_file",
-        ));
-    }
-    Ok(roots)
-}
-
-fn certified(certificate_file: &Path, key_file: &Path) -> Result<CertifiedKey, Finding> {
-    let chain = certificates(certificate_file, "kafka.tls.certificate_file")?;
-    let text = read(key_file, "kafka.tls.key_file")?;
-    let wrong = |reason: String| {
-        Finding::fatal(
-            format!("kafka.tls.key_file: {}: {reason}", key_file.display()),
-            "name the PEM file of the key that belongs to kafka.tls.certificate_file, not encrypted",
-        )
-    };
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound => wrong("there is no key in it".to_owned()),
-        error => wrong(error.to_string()),
-    })?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        Error::InconsistentKeys(_) => wrong("it is the key of another certificate".to_owned()),
-        error => wrong(error.to_string()),
-    })
-}
-
-fn certificates(file: &Path, field: &str) -> Result<Vec<CertificateDer<'static>>, Finding> {
-    let text = read(file, field)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let reason = match found {
-        Ok(found) if !found.is_empty() => return Ok(found),
-        Ok(_) => "there is no certificate in it".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(Finding::fatal(
-        format!("{field}: {}: {reason}", file.display()),
-        "name a PEM file with `-----BEGIN CERTIFICATE-----` in it",
-    ))
-}
-
-pub(super) fn read(file: &Path, field: &str) -> Result<Vec<u8>, Finding> {
-    std::fs::read(file).map_err(|error| {
-        Finding::fatal(
-            format!("{field}: {} cannot be read: {error}", file.display()),
-            "put the file there, and let the user that momsflow runs as read it",
-        )
-    })
+pub(super) fn read(path: &Path, field: &str) -> Result<Vec<u8>, Finding> {
+    Ok(PemFile { field, path }.read()?)
 }
 
 /// What a failure of TLS means; `None` where it was the connection that failed.
@@ -241,11 +185,6 @@ fn of_certificate(reason: &CertificateError) -> Finding {
             "have a certificate made for this broker by an authority, and name that one in kafka.tls.ca_file",
         ),
     }
-}
-
-fn date(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 fn of_alert(alert: AlertDescription) -> Trouble {

@@ -53,11 +53,11 @@ pub(super) fn judge(
         BTreeMap::new()
     });
     let max_message = number(&settings, "max.message.bytes").unwrap_or(1_048_588);
-    let min_insync = number(&settings, "min.insync.replicas");
+    let min_insync = min_insync(&settings);
     judge_settings(&settings, config, max_event, &mut findings);
     Verdict {
         max_message,
-        min_insync: min_insync.unwrap_or(1) as usize,
+        min_insync: min_insync.unwrap_or(1),
         findings: findings.0,
     }
 }
@@ -142,6 +142,11 @@ fn judge_retention(settings: &BTreeMap<String, String>, config: &config::Kafka, 
     }
 }
 
+/// How many copies a batch has to be on before Kafka acknowledges it.
+pub(super) fn min_insync(settings: &BTreeMap<String, String>) -> Option<usize> {
+    number(settings, "min.insync.replicas")?.try_into().ok()
+}
+
 /// A setting that is a number; those that mean "no limit" are negative, so none.
 fn number(settings: &BTreeMap<String, String>, name: &str) -> Option<u64> {
     settings.get(name)?.parse().ok()
@@ -177,6 +182,7 @@ mod tests {
             cluster: "c".to_owned(),
             id: Uuid::from_u128(7),
             partitions: vec![partition; partitions],
+            rights: super::super::rights::Rights::default(),
         }
     }
 

@@ -2,13 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::access::Access;
-use super::admin::{self, Topic};
+use super::admin::{self, Partition, Topic};
+use super::finding::Finding;
 use super::preflight;
+use super::rights::Needs;
 use super::shelf::Shelf;
 use super::state::State;
+use super::verdict;
 use crate::broker::LogError;
 use crate::lifecycle::{Stop, Tasks, deadline_in};
 
@@ -25,6 +28,7 @@ pub(super) struct Watch {
     pub(super) log_id: uuid::Uuid,
     pub(super) shelf: Arc<Shelf>,
     pub(super) min_insync: usize,
+    pub(super) needs: Needs,
     pub(super) state: Arc<State>,
 }
 
@@ -34,7 +38,7 @@ impl Watch {
     /// # Errors
     /// When the topic is no longer the one that was opened: the log that this process knows is gone, and only a new
     /// start finds the other one.
-    pub(super) async fn run(self, token: CancellationToken) -> Result<(), LogError> {
+    pub(super) async fn run(mut self, token: CancellationToken) -> Result<(), LogError> {
         let mut added = Tasks::new("appends to added partitions");
         tokio::select! {
             gone = self.look(&mut added) => return Err(gone),
@@ -44,7 +48,7 @@ impl Watch {
         Ok(())
     }
 
-    async fn look(&self, added: &mut Tasks) -> LogError {
+    async fn look(&mut self, added: &mut Tasks) -> LogError {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
@@ -59,17 +63,29 @@ impl Watch {
                     self.state.set_cluster(Some(reason));
                 }
                 Ok(Some(topic)) => {
-                    self.state.set_cluster(None);
+                    let lacking = topic.rights.lacking(self.needs, &self.topic, &self.access);
+                    let lacking = lacking.map(|Finding { fault, remedy, .. }| format!("{fault}; {remedy}"));
+                    self.state.set_cluster(lacking);
                     if preflight::log_id(&topic, &self.topic) != self.log_id {
                         return LogError::Fatal(format!(
                             "the topic {} was made anew; a restart takes it as a new log",
                             self.topic
                         ));
                     }
+                    self.learn_min_insync().await;
                     self.note(&topic);
                     self.grow(&topic, added);
                 }
             }
+        }
+    }
+
+    /// It may have been changed; a client that may not see it keeps what it knew.
+    async fn learn_min_insync(&mut self) {
+        if let Ok(settings) = admin::settings(&self.access, &self.topic).await
+            && let Some(copies) = verdict::min_insync(&settings)
+        {
+            self.min_insync = copies;
         }
     }
 
@@ -84,17 +100,56 @@ impl Watch {
         }
     }
 
+    fn refuse(&self, partition: i32, reason: String) {
+        if self.state.refuse(partition, reason.clone()) {
+            warn!(partition, reason, "a partition takes no events");
+        }
+    }
+
     fn note(&self, topic: &Topic) {
         for (number, partition) in (0..self.shelf.len()).zip(&topic.partitions) {
-            if partition.leader.is_none() {
-                self.state.refuse(number, "it has no leader".to_owned());
-            } else if partition.in_sync < self.min_insync {
-                let (have, need) = (partition.in_sync, self.min_insync);
-                self.state
-                    .refuse(number, format!("{have} copies are in sync, {need} are needed"));
-            } else {
-                self.state.recover(number);
+            match takes_records(partition, self.min_insync) {
+                Some(Ok(())) => self.state.recover(number),
+                Some(Err(reason)) => self.refuse(number, reason),
+                None => {}
             }
         }
+    }
+}
+
+/// Whether a partition takes records, as far as one can see.
+fn takes_records(partition: &Partition, min_insync: usize) -> Option<Result<(), String>> {
+    let have = partition.in_sync;
+    if partition.leader.is_none() {
+        return Some(Err("it has no leader".to_owned()));
+    }
+    if have >= min_insync {
+        return Some(Ok(()));
+    }
+    // With fewer copies than that in all, it depends on Kafka's version, and only an append tells.
+    (have < partition.replicas).then(|| Err(format!("{have} copies are in sync, {min_insync} are needed")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_only_taken_back_when_enough_copies_are_in_sync() {
+        let partition = |in_sync| Partition {
+            leader: Some("broker:9092".to_owned()),
+            replicas: 3,
+            in_sync,
+        };
+        assert_eq!(takes_records(&partition(2), 2), Some(Ok(())));
+        let refused = takes_records(&partition(2), 3).unwrap().unwrap_err();
+        assert_eq!(refused, "2 copies are in sync, 3 are needed");
+        assert_eq!(takes_records(&partition(3), 4), None);
+        let orphan = Partition {
+            leader: None,
+            ..partition(3)
+        };
+        assert!(takes_records(&orphan, 2).unwrap().is_err());
     }
 }

@@ -1,14 +1,18 @@
 //! Requests and answers on one stream.
 
 use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::select_ok;
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{
     Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer,
 };
+use rand::seq::SliceRandom;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
@@ -17,6 +21,8 @@ use super::tls::Tls;
 
 /// The longest answer that is taken in; a guard against speaking with something that is no Kafka.
 const MAX_ANSWER: usize = 128 << 20;
+/// How long an address of a name may take before the next one is tried as well.
+const HEAD_START: Duration = Duration::from_millis(100);
 /// How an alert of TLS begins: its type, and the first byte of every version.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
@@ -41,7 +47,7 @@ pub(super) enum Broken {
 impl Wire {
     /// Connects to `host:port`.
     pub(super) async fn open(address: &str, tls: Option<&Tls>) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        let stream = connect(lookup_host(address).await?.collect()).await?;
         // Requests are small and waited for.
         let _ = stream.set_nodelay(true);
         let stream = match tls {
@@ -68,10 +74,13 @@ impl Wire {
             .with_request_api_version(version)
             .with_correlation_id(self.requests)
             .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)));
-        let mut message = BytesMut::new();
+        // Room for the length, so that all of it goes out at once.
+        let mut message = BytesMut::zeroed(4);
         encode_request_header_into_buffer(&mut message, &header)
             .and_then(|()| request.encode(&mut message, version))
             .map_err(|error| Broken::Unreadable(format!("a request cannot be written: {error}")))?;
+        let length = u32::try_from(message.len() - 4).unwrap_or(u32::MAX);
+        message[..4].copy_from_slice(&length.to_be_bytes());
         let sent = self.send(&message).await;
         // A broker that closes says why in an alert, which is there to be read though nothing can be sent.
         let mut answer = match (self.receive().await, sent) {
@@ -93,8 +102,6 @@ impl Wire {
     }
 
     async fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(message.len()).map_err(io::Error::other)?;
-        self.stream.write_u32(length).await?;
         self.stream.write_all(message).await?;
         self.stream.flush().await
     }
@@ -112,5 +119,52 @@ impl Wire {
         let mut answer = vec![0; length];
         self.stream.read_exact(&mut answer).await?;
         Ok(answer.into())
+    }
+}
+
+/// Connects to the first of a name's addresses that answers. In any order: one that takes connections and does nothing else
+/// would be tried each time.
+async fn connect(mut addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    if addresses.is_empty() {
+        return Err(io::Error::other("the name has no address"));
+    }
+    addresses.shuffle(&mut rand::rng());
+    let attempts = (0..).zip(addresses).map(|(place, address)| {
+        Box::pin(async move {
+            tokio::time::sleep(HEAD_START * place).await;
+            TcpStream::connect(address).await
+        })
+    });
+    select_ok(attempts).await.map(|(stream, _)| stream)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_hides_no_other_one_of_the_name() {
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut taken = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(500), TcpStream::connect(silent)).await {
+            taken.push(stream.unwrap());
+        }
+        let broker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = broker.local_addr().unwrap();
+        for _ in 0..20 {
+            let connected = timeout(Duration::from_secs(20), connect(vec![silent, alive])).await;
+            assert_eq!(connected.unwrap().unwrap().peer_addr().unwrap(), alive);
+        }
+        drop(broker);
+        let gone = connect(vec![alive]).await.unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connect(Vec::new()).await.is_err());
     }
 }

@@ -1,14 +1,12 @@
 //! The lines of an import file as events.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::io::{self, BufRead, Read as _};
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 
-use super::super::WrongUse;
 use super::defaults::{Defaults, Seen};
+use super::input::Unpacked;
 use crate::cli::ImportFormat;
 
 /// The longest line that is read, which is more than any event may have. Of a longer one serve gets the head, to
@@ -65,33 +63,17 @@ pub(super) struct Lines {
 }
 
 enum Reader {
-    Jsonl(BufReader<File>),
+    Jsonl(Unpacked),
     Csv {
-        reader: csv::Reader<File>,
+        reader: csv::Reader<Unpacked>,
         headers: csv::StringRecord,
     },
 }
 
-/// The format of a file, as said or by its name.
-pub(super) fn format_of(file: &Path, said: Option<ImportFormat>) -> Result<ImportFormat, WrongUse> {
-    if let Some(format) = said {
-        return Ok(format);
-    }
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("jsonl" | "ndjson") => Ok(ImportFormat::Jsonl),
-        Some("csv") => Ok(ImportFormat::Csv),
-        _ => Err(WrongUse(format!(
-            "{}: the name does not tell the format\n\nhint: --format jsonl or --format csv",
-            file.display()
-        ))),
-    }
-}
-
 impl Lines {
-    pub(super) fn open(path: &Path, format: ImportFormat, defaults: Defaults) -> anyhow::Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    pub(super) fn new(file: Unpacked, format: ImportFormat, defaults: Defaults) -> anyhow::Result<Self> {
         let reader = match format {
-            ImportFormat::Jsonl => Reader::Jsonl(BufReader::new(file)),
+            ImportFormat::Jsonl => Reader::Jsonl(file),
             ImportFormat::Csv => {
                 let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
                 let headers = reader.headers().context("the CSV file has no header")?.clone();
@@ -195,7 +177,7 @@ impl Lines {
 }
 
 /// Reads up to [`MAX_LINE`] of a line and passes over the rest; gives the length of the whole as well.
-fn read_line(reader: &mut BufReader<File>) -> io::Result<(Vec<u8>, u64)> {
+fn read_line(reader: &mut impl BufRead) -> io::Result<(Vec<u8>, u64)> {
     let mut line = Vec::new();
     let mut length = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? as u64;
     if length == MAX_LINE && !line.ends_with(b"\n") {
@@ -264,21 +246,21 @@ fn is_plain_decimal(cell: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::io::Write;
+    use std::io::Cursor;
+    use std::path::Path;
 
+    use super::super::input::format_of;
     use super::*;
     use crate::event::EventKind;
 
     fn piece(name: &str, text: &[u8]) -> Piece {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        File::create(&path).unwrap().write_all(text).unwrap();
         let defaults = Defaults {
             kind: EventKind::Track,
             event: Some("Order Completed".to_owned()),
         };
-        let format = format_of(&path, None).unwrap();
-        let mut lines = Lines::open(&path, format, defaults).unwrap();
+        let format = format_of(Path::new(name), None).unwrap();
+        let text = Box::new(Cursor::new(text.to_owned()));
+        let mut lines = Lines::new(text, format, defaults).unwrap();
         lines.next_piece(100, 10_000).unwrap().unwrap()
     }
 
@@ -365,14 +347,12 @@ mod tests {
     fn a_line_beyond_all_bounds_is_one_fault_and_no_end() {
         let long = "x".repeat(MAX_LINE as usize + 10);
         let text = format!("{{\"text\":\"{long}\"}}\n{{\"event\":\"next\"}}\n");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.jsonl");
-        std::fs::write(&path, &text).unwrap();
         let defaults = Defaults {
             kind: EventKind::Track,
             event: None,
         };
-        let mut lines = Lines::open(&path, ImportFormat::Jsonl, defaults).unwrap();
+        let mut lines =
+            Lines::new(Box::new(Cursor::new(text.clone())), ImportFormat::Jsonl, defaults).unwrap();
         let long = lines.next_line().unwrap().unwrap();
         assert!(long.fault.unwrap().contains("bytes") && long.event.starts_with(b"{\"text"));
         let next = lines.next_line().unwrap().unwrap();

@@ -1,10 +1,11 @@
-//! History from a file into a running serve: in pieces, resumable, exact at the end.
+//! History from a file or a pipe into a running serve: in pieces, resumable, exact at the end.
 //!
 //! A line without a messageId gets one made of its content, so that a line that is sent twice is stored once, also
 //! from a file that was mended. How far a file came is kept in the data dir.
 
 mod defaults;
 mod faults;
+mod input;
 mod lines;
 mod meter;
 mod preview;
@@ -17,9 +18,10 @@ mod verify;
 use std::process::ExitCode;
 
 use self::defaults::Defaults;
-use self::lines::{Lines, format_of};
+use self::input::{Input, format_of};
+use self::lines::Lines;
 use self::meter::Meter;
-use self::progress::{Progress, file_id};
+use self::progress::Progress;
 use self::verify::Ids;
 use super::WrongUse;
 use super::databases::open_events;
@@ -41,7 +43,7 @@ struct Job {
     arguments: Import,
     format: ImportFormat,
     defaults: Defaults,
-    file_id: String,
+    input: Input,
     control: Control,
     terms: ImportTerms,
 }
@@ -64,13 +66,13 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
         kind,
         event: arguments.event.clone(),
     };
-    let file_id = file_id(&arguments.file)?;
+    let input = Input::open(&config.data_dir, &arguments.file)?;
     let job = Job {
         config,
         arguments,
         format,
         defaults,
-        file_id,
+        input,
         control,
         terms,
     };
@@ -80,7 +82,7 @@ pub(super) async fn run(config: Config, arguments: Import) -> anyhow::Result<Exi
         tokio::select! {
             done = import(&job) => done,
             _ = tokio::signal::ctrl_c() => {
-                eprintln!("\ninterrupted; repeat the command and it goes on where it was");
+                eprintln!("\ninterrupted; repeat the command with the same input and it goes on where it was");
                 Ok(ExitCode::from(INTERRUPTED))
             }
         }
@@ -91,14 +93,14 @@ async fn import(job: &Job) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::open(
         &job.config.data_dir,
         &job.arguments,
-        job.file_id.clone(),
+        job.input.id.clone(),
         job.terms.now,
     )?;
     let lines = job.open()?;
     if progress.lines == 0 && !job.arguments.keep_going {
         preview::stop_where_all_is_refused(job).await?;
     }
-    let mut meter = job.meter(&lines)?;
+    let mut meter = job.meter(&lines);
     let unit = lines.unit();
     send::all(job, lines, &mut progress, &mut meter).await?;
     meter.finish();
@@ -111,14 +113,13 @@ async fn import(job: &Job) -> anyhow::Result<ExitCode> {
 }
 
 impl Job {
-    /// The file, from its beginning.
+    /// The lines, from the first on.
     fn open(&self) -> anyhow::Result<Lines> {
-        Lines::open(&self.arguments.file, self.format, self.defaults.clone())
+        Lines::new(self.input.read()?, self.format, self.defaults.clone())
     }
 
-    fn meter(&self, lines: &Lines) -> anyhow::Result<Meter> {
-        let bytes = std::fs::metadata(&self.arguments.file)?.len();
-        Ok(Meter::new(bytes, lines.unit()))
+    fn meter(&self, lines: &Lines) -> Meter {
+        Meter::new(self.input.bytes, lines.unit())
     }
 
     fn ids(&self, since: jiff::Timestamp) -> Ids<'_> {

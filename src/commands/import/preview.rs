@@ -20,7 +20,7 @@ const FIRST_BYTES: usize = 16 * 1024 * 1024;
 pub(super) async fn dry_run(job: &Job) -> anyhow::Result<ExitCode> {
     let mut lines = job.open()?;
     let (unit, columns) = (lines.unit(), lines.columns());
-    let mut meter = job.meter(&lines)?;
+    let mut meter = job.meter(&lines);
     let (mut accepted, mut faults, mut rejected) = (0, Faults::default(), HashSet::new());
     while let Some(piece) = lines.next_piece(PIECE_EVENTS, PIECE_BYTES)? {
         let reply = send(job, "preview", &piece.body, &mut meter).await?;
@@ -49,7 +49,7 @@ pub(super) async fn dry_run(job: &Job) -> anyhow::Result<ExitCode> {
 pub(super) async fn stop_where_all_is_refused(job: &Job) -> anyhow::Result<()> {
     let mut lines = job.open()?;
     let (unit, columns) = (lines.unit(), lines.columns());
-    let mut meter = job.meter(&lines)?;
+    let mut meter = job.meter(&lines);
     let Some(piece) = lines.next_piece(FIRST, FIRST_BYTES)? else {
         return Ok(());
     };

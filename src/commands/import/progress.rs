@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::input::name;
 use crate::cli::Import;
 use crate::private::{hex, make_private, write_whole};
 
@@ -54,7 +55,7 @@ impl Progress {
         if lock.try_lock().is_err() {
             anyhow::bail!(
                 "another import of {} with these flags is running; wait for it, or stop it and repeat the command",
-                arguments.file.display()
+                name(&arguments.file)
             );
         }
         let known: Option<Self> = fs::read(&path)
@@ -130,15 +131,6 @@ impl Progress {
     }
 }
 
-/// Names a file by what is in it.
-pub(super) fn file_id(file: &Path) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    File::open(file)
-        .and_then(|mut opened| io::copy(&mut opened, &mut hasher))
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(hex(&hasher.finalize()[..12]))
-}
-
 /// Names what these flags make of a file.
 fn run_id(file_id: &str, arguments: &Import) -> String {
     let flags = (
@@ -154,6 +146,7 @@ fn run_id(file_id: &str, arguments: &Import) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::input::Input;
     use super::*;
     use crate::cli::Json;
 
@@ -178,8 +171,8 @@ mod tests {
         let file = folder.path().join("a.jsonl");
         fs::write(&file, "{}").unwrap();
         let open = |arguments: &Import| {
-            let file_id = file_id(&arguments.file).unwrap();
-            Progress::open(folder.path(), arguments, file_id, Timestamp::now())
+            let input = Input::open(folder.path(), &arguments.file).unwrap();
+            Progress::open(folder.path(), arguments, input.id.clone(), Timestamp::now())
         };
         let same = import(&file);
         let mut progress = open(&same).unwrap();

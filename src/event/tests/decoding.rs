@@ -189,6 +189,7 @@ fn context_is_rebuilt_with_truncated_addresses() {
         ip: Some("2001:db8:1:2:3:4:5:6".parse().unwrap()),
         user_agent: Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
         gpc: true,
+        hit: None,
     };
     let web = Scope {
         trusted: false,

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::too_many_lines)] // tables of cases
 
 mod decoding;
+mod hits;
 mod replaying;
 mod scanning;
 mod wiring;
@@ -20,6 +21,7 @@ fn policy() -> Policy {
         ip: IpPolicy::Truncate,
         redact: Vec::new(),
         backdate_from: at("2000-01-01T00:00:00Z"),
+        userprints: None,
     }
 }
 

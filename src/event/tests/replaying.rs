@@ -107,3 +107,48 @@ fn a_batch_is_replayed_whole_or_not_at_all() {
     );
     assert!(matches!(refused(&large), ReplayError::TooMuchContext(_)));
 }
+
+/// Whose a hit was stands in its letter, also where it was nobody's.
+#[test]
+fn a_refused_hit_is_replayed_with_its_visitor() {
+    use crate::userprint::State;
+
+    let policy = policy();
+    let visitor = Uuid::new_v4();
+    for (userprint, state, who) in [
+        (Some(visitor), State::Returned, Some(visitor.to_string())),
+        (None, State::Optout, None),
+    ] {
+        let hit = Hit {
+            userprint,
+            state,
+            prefetch: true,
+        };
+        let scope = Scope {
+            trusted: false,
+            client: Client {
+                hit: Some(hit),
+                ..Client::default()
+            },
+            ..scope(&policy)
+        };
+        let raw = r#"{"type":"track","anonymousId":"forged","userId":"u-1","properties":{}}"#;
+        let reject = decode(raw, &scope).unwrap_err();
+        let mut letter = rejection(raw.as_bytes(), &scope, &reject);
+        letter.payload = Payload::Text(raw.replace("{\"type\"", "{\"event\":\"Mended\",\"type\""));
+        let wire::WireRecord::Rejection(letter) = wire::decode(&wire::encode_rejection(&letter)).unwrap()
+        else {
+            panic!("no rejection")
+        };
+        let records = replay(&letter, &policy).unwrap();
+        let [event] = &events(&records)[..] else {
+            panic!("one event")
+        };
+        assert_eq!(event.anonymous_id.as_deref(), who.as_deref());
+        assert_eq!(event.user_id.as_deref(), who.map(|_| "u-1"));
+        assert_eq!(
+            context(event),
+            json!({"userprint_state": state.as_str(), "prefetch": true})
+        );
+    }
+}

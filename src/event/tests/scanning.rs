@@ -92,6 +92,26 @@ fn storable(value: &Value, depth: usize) -> bool {
     }
 }
 
+/// Strings are read eight bytes at a time where nothing is in them.
+#[test]
+fn no_byte_of_a_string_is_overlooked() {
+    for length in 1..40 {
+        for at in 0..length {
+            for odd in ['"', '\\', '\u{1}', '\u{1f}', ' ', '!', '\u{7f}', 'ü', '€', '😀'] {
+                let text: String = (0..length).map(|n| if n == at { odd } else { 'x' }).collect();
+                let raw = format!(r#"{{"{text}":"{text}"}}"#);
+                let is_json = serde_json::from_str::<Value>(&raw).is_ok();
+                let mut seen = None;
+                let scanned = scan_object(&raw, |key, value, _| seen = Some((key.len(), value.len())));
+                assert_eq!(scanned.is_ok(), is_json, "{raw}");
+                if is_json {
+                    assert_eq!(seen, Some((text.len(), text.len() + 2)));
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

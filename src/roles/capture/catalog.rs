@@ -1,9 +1,10 @@
 //! Counts property keys and their JSON types for the event catalogue, and says when they are worth writing.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::event::{Event, EventKind, JsonType, unescape};
 use crate::store::batch::PropertyCount;

@@ -6,11 +6,13 @@ use metrics::gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::patience::Patience;
 use super::shares::{Plan, Shares};
 use super::sharing::share;
 use super::trouble::Trouble;
+use super::twin::Claim;
 use super::{Capture, HostStatus};
 use crate::retry::Backoff;
 use crate::store::hosts::{HeldLease, Host, HostLink, Neighbours};
@@ -18,7 +20,7 @@ use crate::store::lease;
 use crate::telemetry::metric;
 
 /// Its name in the health of the process.
-const PART: &str = "capture leases";
+pub(super) const PART: &str = "capture leases";
 /// What is looked at again when it expires is looked at a moment later, when it surely has.
 const MOMENT: Duration = Duration::from_millis(50);
 /// How long the others may need to be back after an outage; their attempts are `LONGEST_WAIT` apart.
@@ -29,8 +31,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Keeps a host among the others.
 pub(super) struct Membership {
-    capture: Capture,
+    pub(super) capture: Capture,
     shares: Shares,
+    process: Uuid,
+    pub(super) claim: Claim,
     has_left: bool,
     /// The log has not answered here for long, while it may answer other hosts.
     is_aside: bool,
@@ -45,6 +49,8 @@ impl Membership {
         Self {
             capture,
             shares,
+            process: Uuid::new_v4(),
+            claim: Claim::default(),
             has_left: false,
             is_aside: false,
             heard_at: Instant::now(),
@@ -52,7 +58,7 @@ impl Membership {
         }
     }
 
-    /// Runs until `token` is cancelled; no failure ends it. Once `leaving` is cancelled the others are told to share
+    /// Runs until `token` is cancelled; no failure ends it but a living copy of this host. Once `leaving` is cancelled the others are told to share
     /// out what this host had, and leases are only kept for workers that finish.
     pub(super) async fn run(
         mut self,
@@ -71,7 +77,7 @@ impl Membership {
                 () = &mut given_up => return Ok(()),
             };
             match stayed {
-                Ok(()) => return Ok(()),
+                Ok(ended) => return ended,
                 Err(trouble) => self.report(&trouble),
             }
             tokio::select! {
@@ -81,21 +87,31 @@ impl Membership {
         }
     }
 
-    /// Keeps the host for as long as one connection holds; `Ok` when it shall end.
+    /// Keeps the host for as long as one connection holds; `Ok` when it shall end, with the reason if it has to.
     async fn stay(
         &mut self,
         leaving: &CancellationToken,
         token: &CancellationToken,
         backoff: &mut Backoff,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Result<(), String>, Trouble> {
         let (link, host) = self.patience().within(self.connect()).await?;
         let mut is_known = false;
         loop {
             let is_absent = self.has_left || self.is_aside;
-            let kept = async { Ok(link.keep(&host, &self.shares.held(), is_absent).await?) };
+            let is_new = self.claim.is_new();
+            let kept = async { Ok(link.keep(&host, &self.shares.held(), is_absent, is_new).await?) };
             let neighbours = self.patience().within(kept).await?;
             backoff.reset();
             self.note_silence();
+            if !is_absent && let Some(ended) = self.contest(&host, &neighbours, token).await {
+                match ended {
+                    Ok(()) => continue,
+                    ended => {
+                        link.leave(&host).await?;
+                        return Ok(ended);
+                    }
+                }
+            }
             if !is_absent && !is_known {
                 link.tell().await?;
             }
@@ -110,7 +126,7 @@ impl Membership {
                     link.leave(&host).await?;
                     self.has_left = true;
                 }
-                () = token.cancelled() => return Ok(()),
+                () = token.cancelled() => return Ok(Ok(())),
                 () = link.changed() => {}
                 () = self.shares.asked() => {}
                 () = tokio::time::sleep(self.until_next_look(&neighbours)) => {}
@@ -160,13 +176,15 @@ impl Membership {
             log: lease::register_log(link.client(), id, kind, capture.clock.now()).await?,
             id: capture.owner.clone(),
             name: capture.name.clone(),
+            process: self.process,
+            place: capture.place.clone(),
             ttl: capture.config.lease,
         };
         Ok((link, host))
     }
 
     /// Often enough that a lost renewal costs no lease, and as soon as somebody else's word has expired.
-    fn until_next_look(&self, neighbours: &Neighbours) -> Duration {
+    pub(super) fn until_next_look(&self, neighbours: &Neighbours) -> Duration {
         let hosts = neighbours.hosts.iter().map(|host| (&host.id, host.remaining));
         let leases = neighbours.leases.values();
         let leases = leases.filter_map(|lease| Some((&lease.owner, lease.remaining?)));
@@ -181,6 +199,10 @@ impl Membership {
     fn decide(&self, host: &Host, neighbours: &Neighbours) {
         let partitions = self.capture.log.partitions();
         let mut wanted = share(&host.id, partitions, neighbours);
+        if self.is_aside {
+            // Nor what it has: its leases would be kept alive by who cannot use them.
+            wanted.clear();
+        }
         if Instant::now() < self.settled_at {
             wanted.retain(|partition| self.shares.is_wanted(*partition));
         }
@@ -250,7 +272,7 @@ impl Membership {
                 error!(reason, "leases cannot be kept, nothing is lost");
                 self.capture.health.fail(PART, format!("paused: {reason}"));
             }
-            Trouble::Transient(reason) => {
+            Trouble::Transient(reason) | Trouble::LogAway(reason) => {
                 warn!(reason, "leases cannot be renewed, trying again");
                 self.capture.health.fail(PART, reason.as_str());
             }

@@ -19,6 +19,8 @@ mod sharing;
 mod sorting;
 mod status;
 mod trouble;
+mod twin;
+mod waiting;
 mod worker;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::broker::EventLog;
 use crate::clock::Clock;
 use crate::config;
 use crate::lifecycle::{Health, Stop, Tasks, deadline_in};
+use crate::store::server::Server;
 
 pub use status::{HostStatus, PartitionState, PartitionStatus, Status};
 
@@ -41,7 +44,7 @@ pub struct Capture {
     pub log: Arc<dyn EventLog>,
     pub pool: Pool,
     /// The database that `pool` leads to, for a connection that listens.
-    pub database: tokio_postgres::Config,
+    pub database: Server,
     pub clock: Clock,
     pub health: Health,
     pub config: config::Capture,
@@ -49,6 +52,8 @@ pub struct Capture {
     pub backdate_from: Timestamp,
     /// Names this installation in the leases: the same after a restart, so that it need not wait for its own.
     pub owner: String,
+    /// Names the data dir on this machine until its next boot; who has it locked is alone there.
+    pub place: String,
     /// Names this process to people.
     pub name: String,
     pub status: Status,
@@ -73,6 +78,14 @@ impl Capture {
         tasks.spawn(
             "probe of the log",
             probe::run(self.clone(), shares.clone(), stopping.clone()),
+        );
+        tasks.spawn(
+            "age of events",
+            waiting::show_ages(self.clone(), stopping.clone()),
+        );
+        tasks.spawn(
+            "count of dead letters",
+            waiting::count_dead_letters(self.clone(), stopping.clone()),
         );
         tasks.spawn("housekeeping", housekeeping::run(self.clone(), stopping.clone()));
         let catalogued = Arc::new(AtomicUsize::new(0));

@@ -10,22 +10,34 @@ const SLOW: Duration = Duration::from_secs(5);
 /// An answer that takes longer than this is none: the connection is given up.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Bounds conversations with a PostgreSQL that may stand still while its connections stay open.
+/// Bounds conversations with a server that may stand still while its connections stay open.
 pub(super) struct Patience {
     health: Health,
     /// Whose health it is.
     part: String,
+    /// Who is waited for.
+    whom: &'static str,
     slow: Duration,
     longest: Duration,
 }
 
 impl Patience {
+    /// Patience with PostgreSQL.
     pub(super) fn new(health: Health, part: String) -> Self {
         Self {
             health,
             part,
+            whom: "PostgreSQL",
             slow: SLOW,
             longest: LONGEST,
+        }
+    }
+
+    /// It is the event log that is waited for.
+    pub(super) fn with_the_log(self) -> Self {
+        Self {
+            whom: "the event log",
+            ..self
         }
     }
 
@@ -44,11 +56,12 @@ impl Patience {
         if let Ok(outcome) = timeout(self.slow.min(self.longest), &mut conversation).await {
             return outcome;
         }
-        let reason = format!("PostgreSQL has not answered for {} s", self.slow.as_secs());
-        self.health.fail(&self.part, reason);
+        let (whom, seconds) = (self.whom, self.slow.as_secs());
+        self.health
+            .fail(&self.part, format!("{whom} has not answered for {seconds} s"));
         timeout(self.longest.saturating_sub(self.slow), conversation)
             .await
-            .unwrap_or_else(|_| Err(Trouble::Transient("PostgreSQL did not answer in time".to_owned())))
+            .unwrap_or_else(|_| Err(Trouble::Transient(format!("{whom} did not answer in time"))))
     }
 }
 
@@ -72,9 +85,11 @@ mod tests {
             Ok(())
         };
         assert!(patience.within(slow).await.is_ok());
-        assert!(health.faults()["capture"].contains("has not answered"));
+        assert!(health.faults()["capture"].contains("PostgreSQL has not answered"));
 
+        let patience = patience.with_the_log();
         let never = std::future::pending::<Result<(), Trouble>>();
         assert!(patience.within(never).await.is_err());
+        assert!(health.faults()["capture"].contains("the event log has not answered"));
     }
 }

@@ -69,6 +69,11 @@ impl Shares {
         self.plan.borrow().wanted.contains(&partition)
     }
 
+    /// How many partitions this host shall have.
+    pub(super) fn count(&self) -> usize {
+        self.plan.borrow().wanted.len()
+    }
+
     pub(super) fn is_alone(&self) -> bool {
         self.plan.borrow().is_alone
     }

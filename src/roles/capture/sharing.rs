@@ -82,7 +82,10 @@ mod tests {
             self.0.hosts.push(LivingHost {
                 id: name(id),
                 name: name(id),
+                process: None,
+                place: None,
                 remaining: Duration::from_secs(10),
+                expires_at: 0.0,
             });
         }
 

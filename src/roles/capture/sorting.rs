@@ -1,8 +1,6 @@
 //! Sorts log records into what becomes of them: a row, a duplicate, a dead letter. Pure.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
+use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -15,6 +13,9 @@ use crate::store::month::Month;
 
 /// A clock off by more than this may put a copy into another month.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// Clocks of hosts that write to the log or read it differ by less than this, unless they are absurd: a clock that is
+/// off by hours must not cost an event.
+const FUTURE: SignedDuration = SignedDuration::from_hours(24);
 /// A retry may come this late, so that a copy lies beyond the month's border.
 const BORDER_HOURS: i64 = 24;
 
@@ -26,12 +27,16 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// From the earliest history that is allowed to an hour from now.
+    /// From the earliest history that is allowed to a day from now.
     pub(super) fn new(from: Timestamp, now: Timestamp) -> Self {
         Self {
             from,
-            to: now.saturating_add(CLOCK_TOLERANCE).unwrap_or(now),
+            to: now.saturating_add(FUTURE).unwrap_or(now),
         }
+    }
+
+    fn contain(self, event: &Event<'_>) -> bool {
+        event.received_at >= self.from && event.received_at <= self.to
     }
 }
 
@@ -49,6 +54,10 @@ pub(super) fn sort<'a>(
     let mut sorter = Sorter::default();
     let mut readable = records;
     for (index, record) in records.iter().enumerate() {
+        if let Some(event) = wire::decode_storable(&record.value).filter(|event| bounds.contain(event)) {
+            sorter.keep(event, record.offset);
+            continue;
+        }
         match wire::decode(&record.value) {
             Ok(WireRecord::Event(event)) => match check(&event, bounds) {
                 Ok(()) => sorter.keep(*event, record.offset),
@@ -75,22 +84,9 @@ pub(super) fn sort<'a>(
     let mut batch = sorter.batch;
     batch.from = from;
     batch.to = readable.last().map_or(from, |record| record.offset + 1);
-    batch.gaps = gaps(readable, from);
+    batch.holes = batch.to - from - readable.len() as i64;
     batch.fingerprint = readable.last().map(|record| fingerprint(&record.value));
     Ok(batch)
-}
-
-/// The offsets between `from` and the last record that hold none.
-fn gaps(records: &[StoredRecord], from: i64) -> Vec<Range<i64>> {
-    let mut expected = from;
-    let mut gaps = Vec::new();
-    for record in records {
-        if record.offset > expected {
-            gaps.push(expected..record.offset);
-        }
-        expected = record.offset + 1;
-    }
-    gaps
 }
 
 /// Names a record in a position, so that a log made anew is noticed.
@@ -121,7 +117,7 @@ impl Refusal {
 fn check(event: &Event<'_>, bounds: Bounds) -> Result<(), Refusal> {
     validate(event, |_, _| ())
         .map_err(|fault| Refusal::new(fault.code.as_str(), &fault.pointer, &fault.detail))?;
-    if event.received_at < bounds.from || event.received_at > bounds.to {
+    if !bounds.contain(event) {
         let detail = format!(
             "{} is outside {} to {}",
             event.received_at, bounds.from, bounds.to
@@ -286,5 +282,27 @@ mod tests {
         assert_eq!(batch.fingerprint, Some(fingerprint(b"foreign")));
         let refused = sort(&records[1..], 6, bounds).err();
         assert_eq!(refused, Some(WireError::NewerVersion(2)));
+    }
+
+    #[test]
+    fn a_clock_that_is_hours_off_costs_no_event() {
+        const EVENT: &str = r#"{"v":1,"event_id":"0198c7a2-5c5e-7cc0-9a2e-0123456789ab","type":"track","event":"E",
+            "user_id":"u-1","received_at":"2026-11-24T06:00:00Z","accepted_at":"2026-11-24T06:00:00Z",
+            "occurred_at":"2026-11-24T06:00:00Z","source":"s","trusted":true,"is_bot":false}"#;
+        let received_at: Timestamp = "2026-11-24T06:00:00Z".parse().unwrap();
+        for (behind, rows) in [(0, 1), (23, 1), (25, 0)] {
+            let now = received_at - SignedDuration::from_hours(behind);
+            let records = [record(0, EVENT)];
+            let batch = sort(&records, 0, Bounds::new(Timestamp::UNIX_EPOCH, now)).unwrap();
+            assert_eq!(batch.rows.len(), rows, "{:?}", batch.dead_letters);
+        }
+    }
+
+    #[test]
+    fn offsets_without_a_record_are_counted_and_are_no_gap() {
+        let records = [record(6, "a"), record(7, "b"), record(10, "c")];
+        let bounds = Bounds::new(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let batch = sort(&records, 5, bounds).unwrap();
+        assert_eq!((batch.to, batch.holes, batch.gap), (11, 3, None));
     }
 }

@@ -13,7 +13,7 @@ pub enum PartitionState {
     Running,
     /// Another host owns the partition.
     Standby,
-    /// PostgreSQL does not answer, or failed in a way that goes away.
+    /// PostgreSQL or the event log does not answer, or failed in a way that goes away.
     Retrying,
     /// Something needs a person; see the last error.
     Paused,
@@ -26,6 +26,9 @@ pub struct PartitionStatus {
     pub next_offset: i64,
     /// Records in the log that are not stored yet.
     pub lag: i64,
+    /// When the oldest of them came into the log.
+    #[serde(default)]
+    pub oldest_waiting_at: Option<Timestamp>,
     /// Rows stored since this process started.
     pub stored: i64,
     /// The host that has the partition: its name, or its id where it does not live.
@@ -40,6 +43,15 @@ pub struct PartitionStatus {
     pub last_commit_at: Option<Timestamp>,
     pub last_error: Option<String>,
     pub last_error_at: Option<Timestamp>,
+}
+
+impl PartitionStatus {
+    /// Moves on to `next_offset`; the log's end is taken to be where it was.
+    pub(super) fn advance(&mut self, next_offset: i64) {
+        let end = self.next_offset + self.lag;
+        self.next_offset = next_offset;
+        self.lag = (end - next_offset).max(0);
+    }
 }
 
 /// A living capture host as `momsflow status` shows it.
@@ -59,6 +71,7 @@ pub struct Status(Arc<Mutex<Shown>>);
 struct Shown {
     partitions: BTreeMap<i32, PartitionStatus>,
     hosts: Vec<HostStatus>,
+    dead_letters: Option<BTreeMap<String, i64>>,
 }
 
 impl Status {
@@ -84,6 +97,15 @@ impl Status {
     /// The hosts that live, as this one last saw them.
     pub fn hosts(&self) -> Vec<HostStatus> {
         self.lock().hosts.clone()
+    }
+
+    /// Dead letters that wait, by reason; `None` until they were counted.
+    pub fn dead_letters(&self) -> Option<BTreeMap<String, i64>> {
+        self.lock().dead_letters.clone()
+    }
+
+    pub(super) fn set_dead_letters(&self, waiting: BTreeMap<String, i64>) {
+        self.lock().dead_letters = Some(waiting);
     }
 
     pub(super) fn set_hosts(&self, hosts: Vec<HostStatus>) {

@@ -9,10 +9,19 @@ use crate::telemetry::metric;
 pub(super) enum Trouble {
     /// Goes away by itself.
     Transient(String),
+    /// The event log does not answer, which goes away by itself.
+    LogAway(String),
     /// Somebody else owns the partition now.
     Fenced,
     /// Needs a person; nothing is lost meanwhile.
     Paused(String),
+}
+
+impl Trouble {
+    /// Says nothing against the connection to PostgreSQL, nor against the lease that belongs to it.
+    pub(super) fn leaves_the_lease(&self) -> bool {
+        matches!(self, Self::LogAway(_) | Self::Paused(_))
+    }
 }
 
 impl From<tokio_postgres::Error> for Trouble {
@@ -31,7 +40,7 @@ impl From<tokio_postgres::Error> for Trouble {
 impl From<LogError> for Trouble {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Unavailable(reason) => Self::Transient(reason),
+            LogError::Unavailable(reason) => Self::LogAway(format!("no answer from the event log: {reason}")),
             other => Self::Paused(other.to_string()),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::counter;
@@ -10,9 +9,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::settings::settings;
-use super::{Answer, Doubt, Ingest, Preview, Refused, Shape, Submission, SubmitError};
-use crate::event::{self, EventKind, RejectCode};
-use crate::http::{Admitted, Gate, Problem, ProblemCode, Routes};
+use crate::collector::{
+    Answer, Collector, Doubt, Preview, Refused, Shape, Submission, are_kept, none_accepted, problem_of,
+};
+use crate::event::{self, EventKind};
+use crate::http::{Admitted, Gate, Problem, Routes};
 use crate::telemetry::metric;
 
 /// Where a body of which shape goes. The short routes are those of analytics.js, analytics-swift and
@@ -52,15 +53,15 @@ pub fn paths() -> Vec<(&'static str, &'static str)> {
 }
 
 /// The handlers of ingest, for the public listener.
-pub fn routes(ingest: Arc<Ingest>) -> Routes {
+pub fn routes(collector: Arc<Collector>) -> Routes {
     Arc::new(move |config: &mut ServiceConfig| {
-        config.app_data(web::Data::from(Arc::clone(&ingest)));
+        config.app_data(web::Data::from(Arc::clone(&collector)));
         for (path, shape) in SUBMIT {
-            let handler = move |ingest: web::Data<Ingest>,
+            let handler = move |collector: web::Data<Collector>,
                                 gate: web::Data<Gate>,
                                 request: HttpRequest,
                                 payload: Payload| async move {
-                submit(&ingest, &gate, &request, payload, shape).await
+                submit(&collector, &gate, &request, payload, shape).await
             };
             config.service(web::resource(path).route(web::post().to(handler)));
         }
@@ -72,7 +73,7 @@ pub fn routes(ingest: Arc<Ingest>) -> Routes {
 }
 
 async fn submit(
-    ingest: &Ingest,
+    collector: &Collector,
     gate: &Gate,
     request: &HttpRequest,
     payload: Payload,
@@ -93,17 +94,17 @@ async fn submit(
         shape,
         client: client.for_event(),
     };
-    match ingest
+    match collector
         .submit(body, &submission, |bytes| reservation.grow(bytes))
         .await
     {
         Ok(answer) => answered(&answer, shape),
-        Err(error) => refuse(&problem_of(error, || ingest.retry_after(gate.budget()))),
+        Err(error) => refuse(&problem_of(error, || collector.retry_after(gate.budget()))),
     }
 }
 
 async fn validate(
-    ingest: web::Data<Ingest>,
+    collector: web::Data<Collector>,
     gate: web::Data<Gate>,
     request: HttpRequest,
     payload: Payload,
@@ -128,9 +129,9 @@ async fn validate(
         shape,
         client: client.for_event(),
     };
-    match ingest.preview(&body, &submission, |bytes| reservation.grow(bytes)) {
+    match collector.preview(&body, &submission, |bytes| reservation.grow(bytes)) {
         Ok(preview) => previewed(&preview),
-        Err(error) => refuse(&problem_of(error, || ingest.retry_after(gate.budget()))),
+        Err(error) => refuse(&problem_of(error, || collector.retry_after(gate.budget()))),
     }
 }
 
@@ -177,62 +178,6 @@ fn answered(answer: &Answer, shape: Shape) -> HttpResponse {
         kept: are_kept(answer),
         durability: answer.is_spooled.then_some("spooled"),
     })
-}
-
-/// Whether all refused events are kept as dead letters; nothing where none was refused.
-fn are_kept(answer: &Answer) -> Option<bool> {
-    let is_kept = |refused: &Refused| refused.kept;
-    (!answer.rejected.is_empty()).then(|| answer.rejected.iter().all(is_kept))
-}
-
-/// A single event's fault is the request's; a batch's are listed.
-fn none_accepted(answer: &Answer, shape: Shape) -> Problem {
-    let problem = match (shape, answer.rejected.as_slice()) {
-        (Shape::Event(_), [refused]) => rejected_problem(refused.code, &refused.detail, &refused.pointer),
-        (_, rejected) => Problem::new(
-            ProblemCode::NoEventAccepted,
-            format!("none of the {} events was accepted", rejected.len()),
-        ),
-    };
-    let problem = problem.with("accepted", answer.accepted).with(
-        "rejected",
-        serde_json::to_value(&answer.rejected).unwrap_or_default(),
-    );
-    match are_kept(answer) {
-        Some(kept) => problem.with("kept", kept),
-        None => problem,
-    }
-}
-
-fn rejected_problem(code: RejectCode, detail: &str, pointer: &str) -> Problem {
-    let status = match code {
-        RejectCode::EventTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    Problem::custom(code.as_str(), status.as_u16(), "The event was rejected", detail).with("pointer", pointer)
-}
-
-/// The one place where ingest's errors become statuses. What the log says stays in the process.
-fn problem_of(error: SubmitError, retry_after: impl FnOnce() -> u64) -> Problem {
-    match error {
-        SubmitError::Rejected { reject, kept } => {
-            let problem = rejected_problem(reject.code, &reject.detail, &reject.pointer);
-            let refused = Refused::new(0, None, reject, kept);
-            problem
-                .with("accepted", 0)
-                .with("rejected", serde_json::to_value([refused]).unwrap_or_default())
-                .with("kept", kept)
-        }
-        SubmitError::TooManyEvents(..) | SubmitError::TooMuchContext(..) => {
-            Problem::new(ProblemCode::BatchTooLarge, error.to_string())
-        }
-        SubmitError::Overloaded(overloaded) => overloaded.into(),
-        SubmitError::Log(_) => Problem::new(
-            ProblemCode::LogUnavailable,
-            "the events were not stored; send them again, they are not stored twice",
-        )
-        .retry_after(retry_after()),
-    }
 }
 
 fn refuse(problem: &Problem) -> HttpResponse {

@@ -12,8 +12,9 @@ SET next_offset = $6,
     duplicate = duplicate + $8,
     dead_letter = dead_letter + $9,
     "foreign" = "foreign" + $10,
-    gap = gap + $11,
-    conflict = conflict + $12,
-    fingerprint = coalesce($13, fingerprint),
-    updated_at = $14
+    suppressed = suppressed + $11,
+    gap = gap + $12,
+    conflict = conflict + $13,
+    fingerprint = coalesce($14, fingerprint),
+    updated_at = $15
 WHERE log_id = $1 AND log_partition = $2 AND next_offset = $4 AND EXISTS (SELECT FROM held)

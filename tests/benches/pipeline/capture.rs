@@ -1,22 +1,12 @@
 //! Capture against `psql \copy` of the same rows into the same table.
 
-use std::time::{Duration, Instant};
-
-use momsflow::broker::EventLog;
-use momsflow::config;
-use momsflow::lifecycle::Health;
-use momsflow::roles::capture::{Capture, Status};
-use momsflow::store::pool;
-use tokio_util::sync::CancellationToken;
-
 use crate::Sizes;
-use crate::event_store::{Cluster, CopyFormat, EventStore};
+use crate::drain::drain;
+use crate::event_store::Cluster;
 use crate::filled_log::{FilledLog, Filling};
 use crate::process::Folder;
+use crate::psql_copy::PsqlCopy;
 use crate::report::{Goal, Report, Series};
-
-/// How often the drain is looked at: far below what is measured.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Rows a second, one value a round.
 #[derive(Default)]
@@ -25,8 +15,6 @@ struct Rates {
     one: Series,
     all_copies: Series,
     few_copies: Series,
-    text: Series,
-    binary: Series,
 }
 
 /// The logs to drain.
@@ -44,11 +32,12 @@ pub async fn measure(sizes: &Sizes, report: &mut Report) {
     let logs = Logs::make(&folder, sizes.capture_events).await;
     let mut cluster = Cluster::start(&folder.path().join("data")).await;
     let mut rates = Rates::default();
+    let mut copy = PsqlCopy::new(&folder);
     for _ in 0..sizes.rounds {
-        round(&mut cluster, &logs, &folder, &mut rates).await;
+        round(&mut cluster, &logs, &mut copy, &mut rates).await;
     }
     cluster.stop().await;
-    rates.report(report);
+    rates.report(&copy, report);
 }
 
 impl Logs {
@@ -58,8 +47,9 @@ impl Logs {
                 events,
                 partitions,
                 duplicates,
+                at_once: 1,
             };
-            FilledLog::make(&folder.path().join(name), filling).await
+            FilledLog::embedded(&folder.path().join(name), filling).await
         };
         Self {
             four: make("four", 4, 0).await,
@@ -70,32 +60,17 @@ impl Logs {
     }
 }
 
-async fn round(cluster: &mut Cluster, logs: &Logs, folder: &Folder, rates: &mut Rates) {
-    let (text, binary) = (folder.path().join("rows.text"), folder.path().join("rows.binary"));
+async fn round(cluster: &mut Cluster, logs: &Logs, copy: &mut PsqlCopy, rates: &mut Rates) {
     let store = cluster.event_store().await;
     rates.four.push(drain(&logs.four, &store).await);
     let rows = store.rows().await;
     assert_eq!(rows, logs.four.records().await);
-    if !text.exists() {
-        cluster.copy(&store, "to", &text, CopyFormat::Text);
-        cluster.copy(&store, "to", &binary, CopyFormat::Binary);
-    }
+    copy.take(cluster, &store).await;
     cluster.settle().await;
     rates.all_copies.push(drain(&logs.four_again, &store).await);
     assert_eq!(store.rows().await, rows);
     cluster.drop(store).await;
-
-    for (file, format) in [(&text, CopyFormat::Text), (&binary, CopyFormat::Binary)] {
-        let store = cluster.event_store().await;
-        let took = cluster.copy(&store, "from", file, format);
-        assert_eq!(store.rows().await, rows);
-        cluster.drop(store).await;
-        let series = match format {
-            CopyFormat::Text => &mut rates.text,
-            CopyFormat::Binary => &mut rates.binary,
-        };
-        series.push(rows as f64 / took.as_secs_f64());
-    }
+    copy.round(cluster).await;
 
     for (log, series) in [
         (&logs.one, &mut rates.one),
@@ -107,59 +82,10 @@ async fn round(cluster: &mut Cluster, logs: &Logs, folder: &Folder, rates: &mut 
     }
 }
 
-/// Runs capture from nothing until the log is stored; returns records a second.
-async fn drain(filled: &FilledLog, store: &EventStore) -> f64 {
-    let status = Status::default();
-    let capture = Capture {
-        log: filled.log.clone(),
-        pool: pool::connect(store.config.clone(), filled.log.partitions() as usize + 2),
-        database: store.config.clone(),
-        clock: filled.clock.clone(),
-        health: Health::default(),
-        config: config::Capture::default(),
-        backdate_from: config::Ingest::default().backdate_from,
-        owner: "bench".to_owned(),
-        name: "bench".to_owned(),
-        status: status.clone(),
-        shutdown_deadline: Duration::from_secs(30),
-    };
-    let health = capture.health.clone();
-    let records = filled.records().await;
-    let token = CancellationToken::new();
-    let began = Instant::now();
-    let running = tokio::spawn(capture.run(token.clone()));
-    loop {
-        let stored: i64 = status
-            .snapshot()
-            .values()
-            .map(|partition| partition.next_offset)
-            .sum();
-        if stored >= records {
-            break;
-        }
-        assert!(
-            !running.is_finished() && health.faults().is_empty(),
-            "{:?}",
-            health.faults()
-        );
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    let took = began.elapsed();
-    token.cancel();
-    running.await.unwrap().unwrap();
-    records as f64 / took.as_secs_f64()
-}
-
 impl Rates {
-    fn report(self, report: &mut Report) {
-        let is_text = self.text.median() > self.binary.median();
-        let (peer, name) = if is_text {
-            (&self.text, "text")
-        } else {
-            (&self.binary, "binary")
-        };
-        report.add(r"psql \copy, text", self.text.clone(), "rows/s", Goal::None);
-        report.add(r"psql \copy, binary", self.binary.clone(), "rows/s", Goal::None);
+    fn report(self, copy: &PsqlCopy, report: &mut Report) {
+        let (peer, name) = copy.faster();
+        copy.report(report);
         report.add("capture, 4 partitions", self.four.clone(), "rows/s", Goal::None);
         report.add("capture, 1 partition", self.one.clone(), "rows/s", Goal::None);
         report.add(

@@ -27,6 +27,14 @@ pub struct EventStore {
     name: String,
 }
 
+/// Where a Java program finds the month's partition.
+pub struct JdbcUrl {
+    pub url: String,
+    pub user: &'static str,
+    pub password: String,
+    pub table: String,
+}
+
 /// How `\copy` writes rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyFormat {
@@ -90,7 +98,7 @@ impl Cluster {
             CopyFormat::Text => "text",
             CopyFormat::Binary => "binary",
         };
-        let table = format!("events_{}", Month::of(START));
+        let table = table();
         let statement = format!(
             "\\copy {table} {direction} '{}' (format {format})",
             file.display()
@@ -124,6 +132,20 @@ impl Cluster {
         took
     }
 
+    pub fn jdbc_url(&self, store: &EventStore) -> JdbcUrl {
+        let connections = self.postgres.connections();
+        JdbcUrl {
+            url: format!(
+                "jdbc:postgresql://127.0.0.1:{}/{}",
+                connections.port(),
+                store.name
+            ),
+            user: "momsflow",
+            password: connections.owner_password().reveal().to_owned(),
+            table: table(),
+        }
+    }
+
     pub async fn stop(self) {
         drop(self.admin);
         self.postgres.stop().await.unwrap();
@@ -140,6 +162,11 @@ impl EventStore {
             .unwrap()
             .get(0)
     }
+}
+
+/// The month's partition.
+fn table() -> String {
+    format!("events_{}", Month::of(START))
 }
 
 /// Connects, and drives the connection in the background.

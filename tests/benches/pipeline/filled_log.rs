@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use momsflow::broker::EventLog;
 use momsflow::broker::embedded::EmbeddedLog;
 use momsflow::broker::intake::Intake;
 use momsflow::clock::Clock;
+use momsflow::collector::{Collector, Shape, Submission};
 use momsflow::config::{self, Config};
 use momsflow::event::Client;
-use momsflow::roles::ingest::{Ingest, Shape, Submission};
 
 use crate::peer::trusted;
 use crate::traffic::{Traffic, batch_of};
@@ -24,7 +25,7 @@ const STEP: SignedDuration = SignedDuration::from_millis(10);
 
 /// A log that holds events.
 pub struct FilledLog {
-    pub log: Arc<EmbeddedLog>,
+    pub log: Arc<dyn EventLog>,
     pub clock: Clock,
 }
 
@@ -35,18 +36,25 @@ pub struct Filling {
     pub partitions: i32,
     /// Of a hundred events, how many carry the id and content of an earlier one.
     pub duplicates: usize,
+    /// Batches that are sent side by side.
+    pub at_once: usize,
 }
 
 impl FilledLog {
-    /// Makes a log and puts the same events into it each time.
-    pub async fn make(folder: &Path, filling: Filling) -> Self {
+    /// Makes an embedded log and puts the same events into it each time.
+    pub async fn embedded(folder: &Path, filling: Filling) -> Self {
         let clock = Clock::manual(START);
         let settings = config::EventLog {
             partitions: filling.partitions,
             ..config::EventLog::default()
         };
         let log = EmbeddedLog::open(folder, &settings, clock.clone()).unwrap();
-        let ingest = Ingest::new(
+        Self::fill(log, clock, filling).await
+    }
+
+    /// Puts the same events into a log each time; `clock` is the log's own, and set by hand.
+    pub async fn fill(log: Arc<dyn EventLog>, clock: Clock, filling: Filling) -> Self {
+        let ingest = Collector::new(
             Arc::new(Intake::of(log.clone())),
             clock.clone(),
             &Config::default(),
@@ -55,22 +63,15 @@ impl FilledLog {
         let mut now = START;
         let mut left = filling.events;
         while left > 0 {
-            now += STEP;
+            let mut batches = Vec::new();
+            while left > 0 && batches.len() < filling.at_once {
+                now += STEP;
+                let count = left.min(BATCH);
+                batches.push((0..count).map(|_| events.next(now)).collect::<Vec<_>>());
+                left -= count;
+            }
             clock.set(now);
-            let count = left.min(BATCH);
-            let batch: Vec<_> = (0..count).map(|_| events.next(now)).collect();
-            let (body, _) = batch_of(&batch, now);
-            let submission = Submission {
-                source: &trusted("website"),
-                shape: Shape::Batch,
-                client: Client {
-                    ip: Some([203, 0, 113, 7].into()),
-                    ..Client::default()
-                },
-            };
-            let answer = ingest.submit(&body, &submission, |_| Ok(())).await.unwrap();
-            assert_eq!(answer.accepted, count);
-            left -= count;
+            join_all(batches.iter().map(|batch| submit(&ingest, batch, now))).await;
         }
         Self { log, clock }
     }
@@ -83,6 +84,20 @@ impl FilledLog {
         }
         records
     }
+}
+
+async fn submit(ingest: &Collector, batch: &[String], now: Timestamp) {
+    let (body, _) = batch_of(batch, now);
+    let submission = Submission {
+        source: &trusted("website"),
+        shape: Shape::Batch,
+        client: Client {
+            ip: Some([203, 0, 113, 7].into()),
+            ..Client::default()
+        },
+    };
+    let answer = ingest.submit(&body, &submission, |_| Ok(())).await.unwrap();
+    assert_eq!(answer.accepted, batch.len());
 }
 
 struct Events {

@@ -75,7 +75,7 @@ impl Outcome {
             .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
     }
 
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.broken += other.broken;

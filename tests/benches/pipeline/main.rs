@@ -6,13 +6,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+mod drain;
 mod event_store;
 mod filled_log;
+mod hits;
 mod ingest;
+mod kafka;
 mod load;
 mod memory;
+mod nginx;
 mod peer;
+mod pixel;
 mod process;
+mod psql_copy;
 mod report;
 mod start;
 mod traffic;
@@ -34,12 +40,17 @@ struct Sizes {
     capture_events: usize,
     /// How long a load lasts.
     window: Duration,
-    /// Of single posts.
+    /// Of single posts and hits.
     connections: usize,
     /// How long a server rests before it counts as idle.
     settle: Duration,
     /// By how much the overload is smaller than ten times the budget.
     overload_divisor: usize,
+    /// Records that Kafka's own producer sends in one go, and the distinct ones among them.
+    kafka_records: usize,
+    kafka_payloads: usize,
+    /// How long PostgreSQL is away.
+    outage: Duration,
 }
 
 const FULL: Sizes = Sizes {
@@ -49,6 +60,9 @@ const FULL: Sizes = Sizes {
     connections: 1024,
     settle: Duration::from_secs(5),
     overload_divisor: 1,
+    kafka_records: 800_000,
+    kafka_payloads: 100_000,
+    outage: Duration::from_secs(60),
 };
 
 const TINY: Sizes = Sizes {
@@ -58,9 +72,23 @@ const TINY: Sizes = Sizes {
     connections: 32,
     settle: Duration::from_millis(100),
     overload_divisor: 50,
+    kafka_records: 20_000,
+    kafka_payloads: 1_000,
+    outage: Duration::from_secs(1),
 };
 
-const PARTS: [&str; 5] = ["capture", "ingest", "visible", "memory", "start"];
+const PARTS: [&str; 10] = [
+    "capture",
+    "ingest",
+    "pixel",
+    "visible",
+    "memory",
+    "start",
+    "kafka-ingest",
+    "kafka-capture",
+    "kafka-lag",
+    "kafka-debezium",
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -95,11 +123,20 @@ async fn measure(sizes: &Sizes, wanted: impl Fn(&str) -> bool) -> Report {
     if wanted("ingest") {
         ingest::measure(sizes, &mut report).await;
     }
+    if wanted("pixel") {
+        pixel::measure(sizes, &mut report).await;
+    }
     if wanted("visible") || wanted("memory") {
         whole_serve(sizes, &mut report, &wanted).await;
     }
     if wanted("start") {
         start::measure(sizes, &mut report).await;
+    }
+    if PARTS
+        .iter()
+        .any(|part| part.starts_with("kafka-") && wanted(part))
+    {
+        kafka::measure(sizes, &mut report, wanted).await;
     }
     report
 }

@@ -9,16 +9,17 @@ use bytes::Bytes;
 use momsflow::broker::intake::Intake;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
+use momsflow::collector::Collector;
 use momsflow::config::{Config, Secret};
 use momsflow::http::{Bound, Gate, Server, Source, Sources};
 use momsflow::lifecycle::Health;
-use momsflow::roles::ingest::{Ingest, routes};
+use momsflow::roles::ingest::routes;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::process::{ADDRESS, KEY};
 
-/// Ingest as it is, before a log that forgets.
+/// Collector as it is, before a log that forgets.
 pub const FORGETFUL: &str = "forgetful";
 /// actix-web alone: reads the body and answers.
 pub const BARE: &str = "bare";
@@ -46,7 +47,7 @@ async fn forgetful() {
     let mut sources = Sources::default();
     sources.add(&Secret::new(KEY), trusted("default")).unwrap();
     let gate = Arc::new(Gate::new(&config.http, sources));
-    let ingest = Arc::new(Ingest::new(
+    let ingest = Arc::new(Collector::new(
         Arc::new(Intake::of(Arc::new(Forgetful))),
         Clock::system(),
         &config,

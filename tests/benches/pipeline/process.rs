@@ -144,13 +144,7 @@ impl Process {
 
     /// Resident bytes now and at the most since [`Self::forget_peak`].
     pub fn memory(&self) -> (u64, u64) {
-        let status = fs::read_to_string(self.proc("status")).unwrap_or_default();
-        let bytes = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-            kib.unwrap_or(0) * 1024
-        };
-        (bytes("VmRSS:"), bytes("VmHWM:"))
+        memory_of(&self.child.id().to_string())
     }
 
     pub fn forget_peak(&self) {
@@ -221,7 +215,8 @@ pub fn own_cpu() -> f64 {
     cpu_of("self")
 }
 
-fn cpu_of(pid: &str) -> f64 {
+/// Seconds of CPU that a process has used.
+pub fn cpu_of(pid: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold anything; user and system time are the 12th and 13th field behind it.
     let fields = stat.rsplit(')').next().unwrap_or_default();
@@ -232,6 +227,22 @@ fn cpu_of(pid: &str) -> f64 {
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Resident bytes of a process now and at the most.
+pub fn memory_of(pid: &str) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    };
+    (bytes("VmRSS:"), bytes("VmHWM:"))
+}
+
+/// Asks a process to stop.
+pub fn signal_term(pid: u32) {
+    signal(pid.cast_signed(), Signal::TERM);
 }
 
 fn signal(pid: i32, signal: Signal) {

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn measure(sizes: &Sizes, server: &Process, report: &mut Report) {
     eprintln!("acknowledged to visible");
     let sql = connect(&connection_of(&server.data_dir).unwrap().events()).await;
-    let maximum = maximum(sizes, server, &sql, report).await;
+    let maximum = maximum(sizes, server, &sql, "", report).await;
     let mut reached = Series::default();
     let mut p50 = Series::default();
     let mut p99 = Series::default();
@@ -71,7 +71,7 @@ pub async fn until_ready(server: &Process) {
 
 /// Events a second that the whole path takes: those of a window as fast as ingest takes them, over the time
 /// until the last of them is stored.
-async fn maximum(sizes: &Sizes, server: &Process, sql: &Client, report: &mut Report) -> f64 {
+pub async fn maximum(sizes: &Sizes, server: &Process, sql: &Client, name: &str, report: &mut Report) -> f64 {
     let mut accepted = Series::default();
     let mut stored = Series::default();
     for _ in 0..sizes.rounds.min(3) {
@@ -87,13 +87,13 @@ async fn maximum(sizes: &Sizes, server: &Process, sql: &Client, report: &mut Rep
         stored.push(events as f64 / began.elapsed().as_secs_f64());
     }
     report.add(
-        "the whole path at once: acknowledged",
+        &format!("{name}the whole path at once: acknowledged"),
         accepted,
         "events/s",
         Goal::None,
     );
     report.add(
-        "the whole path at once: stored",
+        &format!("{name}the whole path at once: stored"),
         stored.clone(),
         "events/s",
         Goal::None,

@@ -14,6 +14,7 @@ fuzz_target!(|input: (&str, bool, bool)| {
         ip: IpPolicy::Truncate,
         redact: vec!["email".to_owned()],
         backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
+        userprints: None,
     };
     let scope = Scope {
         source: "fuzz",

@@ -12,18 +12,8 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
-import { chromium } from 'playwright-core'
+import { launch, until } from './chromium.mjs'
 
-const PATIENCE = 60_000
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const SDK = `import { AnalyticsBrowser } from '@segment/analytics-next'; window.AnalyticsBrowser = AnalyticsBrowser`
 
 /** Serves a page with the SDK, or a script of its own, as users' bundlers would make it. */
@@ -62,14 +52,6 @@ async function open(context, origin) {
   })
   await page.goto(`http://${origin}/`)
   return { page, answered }
-}
-
-async function until(what, condition) {
-  const deadline = Date.now() + PATIENCE
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
 }
 
 async function makeCalls(context, [path, host, writeKey, origin]) {
@@ -181,15 +163,11 @@ const modes = { calls: makeCalls, leave, stranger, snippet }
 const source = mode === 'snippet' ? readFileSync(rest[0], 'utf8') : SDK
 const server = await servePage(rest.at(-1), source)
 const profile = mkdtempSync(join(tmpdir(), 'interop-'))
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: '/usr/bin/chromium',
-  args: FLAGS,
-  headless: true,
-})
+const { context, close } = await launch(profile)
 try {
   console.log(await modes[mode](context, rest))
 } finally {
-  await context.close()
+  await close()
   server.close()
   server.closeAllConnections()
   rmSync(profile, { recursive: true, force: true })

@@ -33,6 +33,7 @@ async fn all_is_well_before_the_first_start() {
     for what in [
         "config",
         "write keys",
+        "userprint keys",
         "http.listen",
         "admin.listen",
         "data dir",
@@ -74,6 +75,76 @@ async fn each_problem_is_named() {
         assert!(said.contains(&format!("PROBLEM  {problem}")), "{config}: {said}");
         assert!(!said.contains("hush"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn the_keys_of_visitors_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let said = async |more: &str| {
+        let ports = [free_address(), free_address()];
+        let listen = format!(
+            "[admin]\nlisten = \"{}\"\n[http]\nlisten = \"{}\"\n",
+            ports[0], ports[1]
+        );
+        fs::write(folder.path().join("c.toml"), format!("{more}\n{listen}")).unwrap();
+        let ran = run(in_folder(
+            folder.path(),
+            &["check", "--config", "c.toml", "--data-dir", "data"],
+        ))
+        .await;
+        (ran.code, ran.stdout + &ran.stderr)
+    };
+    let keys = folder.path().join("data/userprint-keys");
+    let (code, none) = said("").await;
+    assert_eq!(code, Some(0), "{none}");
+    assert!(
+        none.contains("ok       userprint keys: serve will make one, in data/userprint-keys"),
+        "{none}"
+    );
+    assert!(!keys.exists(), "check made a key");
+
+    fs::write(
+        &keys,
+        "[{\"id\":\"k1\",\"key\":\"a secret that nobody may see 0123\"",
+    )
+    .unwrap();
+    let (code, damaged) = said("").await;
+    assert_eq!(code, Some(1), "{damaged}");
+    for says in [
+        "PROBLEM  userprint keys: data/userprint-keys cannot be understood",
+        "\n         hint: put it back",
+    ] {
+        assert!(damaged.contains(says), "{says}: {damaged}");
+    }
+    assert!(!damaged.contains("secret that"), "{damaged}");
+
+    fs::write(
+        &keys,
+        r#"[{"id":"k1","key":"a secret that nobody may see 0123","signs_from":"2026-11-24T06:00:00Z"}]"#,
+    )
+    .unwrap();
+    let (_, own) = said(&format!("[kafka]\nbrokers = [\"{}\"]", free_address())).await;
+    for says in [
+        "ok       userprint keys: 1 of which k1 signs, in data/userprint-keys",
+        "\n         note: the userprint keys are this host's own",
+    ] {
+        assert!(own.contains(says), "{says}: {own}");
+    }
+
+    let given = "[[userprint_keys]]\nid = \"k7\"\nkey = \"another key of thirty-two characters\"";
+    let (_, given) = said(&format!("{given}\n[kafka]\nbrokers = [\"{}\"]", free_address())).await;
+    assert!(
+        given.contains("ok       userprint keys: 1 of which k7 signs, from the configuration"),
+        "{given}"
+    );
+    assert!(!given.contains("this host's own"), "{given}");
+    let (code, away) = said("[[userprint_keys]]\nid = \"k7\"\nkey_file = \"nowhere\"").await;
+    assert!(
+        code == Some(2) && away.contains("userprint_keys.0.key_file"),
+        "{away}"
+    );
 }
 
 /// As root PostgreSQL runs as another user, who may not get as far as the data dir. What check says is what serve

@@ -202,12 +202,41 @@ async fn a_wrong_variable_is_named() {
     assert_eq!(ran.code, Some(2));
     for says in [
         "log.format: must be one of text, json, auto, but is \"pretty\" in MOMSFLOW_LOG__FORMAT (hint: format = \"auto\")",
-        "roles: must be a list of ingest, capture, but is [\"ingest\", \"captur\"] in MOMSFLOW_ROLES",
+        "roles: must be a list of ingest, capture, pixel, but is [\"ingest\", \"captur\"] in MOMSFLOW_ROLES",
         "http.listen: must be an address and a port, but is \"8080\" in MOMSFLOW_HTTP__LISTEN",
         "htpp: is not a known key, which MOMSFLOW_HTPP__LISTEN sets",
     ] {
         assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
     }
+}
+
+/// Also where a value is understood and cannot be used.
+#[tokio::test]
+async fn a_value_that_cannot_be_used_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[http]\nlisten = \"127.0.0.1:8081\"\n\n[postgres]\nevents_url_file = \"url\"\nviews_url_env = \"VIEWS\"\n";
+    fs::write(folder.path().join("c.toml"), text).unwrap();
+    fs::write(folder.path().join("url"), "hush-hush").unwrap();
+    let mut command = in_folder(
+        folder.path(),
+        &["check", "--config", "c.toml", "--roles", "ingest"],
+    );
+    command.env("MOMSFLOW_CAPTURE__LEASE", "1s");
+    let ran = run(command).await;
+    assert_eq!(ran.code, Some(2));
+    for says in [
+        "capture.lease: must be at least 2s; it is \"1s\" in MOMSFLOW_CAPTURE__LEASE (hint: ",
+        "roles: must hold capture, and ingest or pixel: the embedded event log belongs to one process; it is [\"ingest\"] \
+         in --roles (hint: ",
+        "admin.listen: must differ from http.listen; it is \"127.0.0.1:8081\" by default (hint: give one of them \
+         another port)",
+        "postgres.events_url_file: must be a PostgreSQL URL; it is \"url\" in c.toml:5 (hint: ",
+        "postgres.views_url_env: the variable VIEWS is not set; it is \"VIEWS\" in c.toml:6 (hint: set it, or use \
+         views_url_file)",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("hush-hush"), "{}", ran.stderr);
 }
 
 /// The embedded log belongs to one process.
@@ -217,7 +246,8 @@ async fn roles_cannot_be_spread_over_processes_without_kafka() {
         let ran = alone(&["serve", "--roles", roles]).await;
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(
-            ran.stderr.contains("roles: must hold both ingest and capture"),
+            ran.stderr
+                .contains("roles: must hold capture, and ingest or pixel"),
             "{}",
             ran.stderr
         );

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::serve::Serve;
+use super::super::serve::{Serve, until};
 use super::shared;
 
 /// Sends an event without a person and gives its dead letter.
@@ -137,6 +137,10 @@ async fn an_unknown_letter_is_a_problem() {
 #[tokio::test]
 async fn a_replay_ends_where_letters_come_back() {
     let serve = shared().await;
+    until("capture has named its log, as letters do", async || {
+        serve.value("SELECT count(*) FROM logs").await == "1"
+    })
+    .await;
     serve
         .sql()
         .await

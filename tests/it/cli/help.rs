@@ -1,7 +1,7 @@
 use super::alone;
 
 /// Every subcommand, as it is typed.
-const SUBCOMMANDS: [&str; 20] = [
+const SUBCOMMANDS: [&str; 27] = [
     "",
     "serve",
     "check",
@@ -16,6 +16,13 @@ const SUBCOMMANDS: [&str; 20] = [
     "events",
     "events list",
     "import",
+    "identity",
+    "identity show",
+    "identity revoke",
+    "pixel",
+    "pixel keys",
+    "pixel keys list",
+    "pixel keys rotate",
     "psql",
     "connect",
     "config",
@@ -109,6 +116,8 @@ async fn without_a_serve_the_commands_beside_it_say_how_to_start_one() {
         &["dead-letters", "list"],
         &["dead-letters", "replay", "--all"],
         &["events", "list"],
+        &["identity", "show", "u-1"],
+        &["identity", "revoke", "1", "--yes"],
         &["migrate"],
         &["psql"],
         &["connect", "grafana"],

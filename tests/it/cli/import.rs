@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -451,7 +452,7 @@ async fn a_dry_run_tells_all_and_changes_nothing() {
     let path = file(&serve, "dry.jsonl", &lines.join("\n"));
     let import = ["import", path.to_str().unwrap()];
     let kept = "SELECT (SELECT count(*) FROM events) || ' ' || (SELECT count(*) FROM dead_letters) || ' ' ||
-                (SELECT sum(next_offset) FROM positions)";
+                (SELECT coalesce(sum(next_offset), 0) FROM positions)";
     let (before, progress) = (serve.value(kept).await, imports(&serve));
 
     let said = serve.cli(&[&import[..], &["--dry-run"]].concat()).await.expect(1);
@@ -572,8 +573,7 @@ async fn a_file_whose_first_lines_are_all_refused_is_not_sent() {
             assert!(ran.stderr.contains(says), "{name}, {says}: {}", ran.stderr);
         }
     }
-    let nothing =
-        "SELECT (SELECT count(*) FROM dead_letters) || ' ' || (SELECT sum(next_offset) FROM positions)";
+    let nothing = "SELECT (SELECT count(*) FROM dead_letters) || ' ' || (SELECT coalesce(sum(next_offset), 0) FROM positions)";
     assert_eq!(serve.value(nothing).await, "0 0");
 
     // One good line among the first is enough, and so is to say it.
@@ -642,5 +642,92 @@ async fn a_source_that_nothing_knows_is_refused() {
     assert_eq!(
         again.expect(0),
         "1 line: 0 stored new, 1 already there, 0 refused\n"
+    );
+}
+
+/// A command with lines that come through a pipe, to its end or to its death.
+fn piped(serve: &Serve, lines: String) -> std::process::Child {
+    let mut command = serve.command(&["import", "-", "--format", "jsonl", "--json"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut import = command.spawn().unwrap();
+    let mut pipe = import.stdin.take().unwrap();
+    std::thread::spawn(move || pipe.write_all(lines.as_bytes()));
+    import
+}
+
+#[tokio::test]
+async fn a_pipe_and_packed_files_are_as_exact_as_a_file() {
+    let serve = Serve::start("").await;
+    let copies = || {
+        let files = fs::read_dir(serve.data_dir().join("imports"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        files
+            .filter(|file| file.file_name().to_string_lossy().starts_with("pipe-"))
+            .count()
+    };
+    let is_begun = || {
+        imports(&serve).iter().any(|file| {
+            let progress: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap_or_default();
+            progress["lines"].as_u64() > Some(LINES / 10)
+        })
+    };
+    let mut import = piped(&serve, history());
+    until("some lines are imported", async || {
+        assert_eq!(
+            import.try_wait().unwrap(),
+            None,
+            "it ended before it could be killed"
+        );
+        is_begun()
+    })
+    .await;
+    import.kill().unwrap();
+    import.wait().unwrap();
+    assert_eq!(copies(), 1, "a kill leaves the copy");
+
+    let again = piped(&serve, history());
+    let ran = tokio::task::spawn_blocking(|| again.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.contains("going on after line"), "{said}");
+    let good = LINES - LINES / BROKEN_EVERY;
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(
+        (&report["lines"], &report["stored_new"]),
+        (&json!(LINES), &json!(good)),
+        "{said}"
+    );
+    assert_eq!(copies(), 0, "the next one clears up");
+
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(history().as_bytes()).unwrap();
+    let path = serve.folder().join("history.jsonl.gz");
+    fs::write(&path, gzip.finish().unwrap()).unwrap();
+    let packed = serve.cli(&["import", path.to_str().unwrap(), "--json"]).await;
+    let report: Value = serde_json::from_str(&packed.expect(1)).unwrap();
+    assert_eq!(
+        (&report["lines"], &report["already_there"], &report["stored_new"]),
+        (&json!(LINES), &json!(good), &json!(0))
+    );
+    let stored = "SELECT count(*) || ' ' || count(DISTINCT event_id) FROM events";
+    assert_eq!(serve.value(stored).await, format!("{good} {good}"));
+
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let cut = serve.cli(&["import", path.to_str().unwrap()]).await;
+    assert_eq!(cut.code, Some(1));
+    assert!(cut.stderr.contains("cannot read"), "{}", cut.stderr);
+    let nameless = serve.cli(&["import", "-"]).await;
+    assert_eq!(nameless.code, Some(2));
+    assert!(
+        nameless.stderr.contains("standard input: the name does not tell"),
+        "{}",
+        nameless.stderr
     );
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -32,6 +32,20 @@ async fn status_tells_what_runs() {
     assert_eq!(json["status"]["faults"], json!({}));
     assert_eq!(json["status"]["log"]["partitions"].as_array().unwrap().len(), 4);
     assert!(json["rates"]["appended_per_second"].is_number());
+}
+
+#[tokio::test]
+async fn status_has_rates_at_once() {
+    let serve = shared().await;
+    until("both rates are seen in a look that did not wait", async || {
+        send("website-key", "Rate Seen", "u-rate", 1).await;
+        let began = Instant::now();
+        let rates = serve.cli(&["status", "--json"]).await.json()["rates"].take();
+        let is_quick = began.elapsed() < Duration::from_millis(900);
+        let is_more_than_none = |rate: &str| rates[rate].as_f64().is_some_and(|rate| rate > 0.0);
+        is_quick && is_more_than_none("appended_per_second") && is_more_than_none("stored_per_second")
+    })
+    .await;
 }
 
 async fn send(key: &str, event: &str, user: &str, number: u32) {

@@ -47,6 +47,20 @@ async fn a_taken_port_is_named_with_its_holder_and_nothing_is_left_behind() {
 
     let mut other = super::in_folder(folder.path(), &["serve", "--data-dir", "data"]);
     other
+        .env("MOMSFLOW_HTTP__LISTEN", serve.http().to_string())
+        .env("MOMSFLOW_ADMIN__LISTEN", serve.admin().to_string());
+    let ran = run(other).await;
+    for says in [
+        "(http.listen): ",
+        "(admin.listen): ",
+        "set http.listen and admin.listen in the config; MOMSFLOW_HTTP__LISTEN=127.0.0.1:0 \
+         MOMSFLOW_ADMIN__LISTEN=127.0.0.1:0 take free ports",
+    ] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
+
+    let mut other = super::in_folder(folder.path(), &["serve", "--data-dir", "data"]);
+    other
         .env("MOMSFLOW_HTTP__LISTEN", free_address().to_string())
         .env("MOMSFLOW_ADMIN__LISTEN", serve.admin().to_string());
     let ran = run(other).await;

@@ -5,6 +5,7 @@
 
 mod browser;
 mod call;
+mod pixel;
 mod printed;
 mod proxy;
 mod sdk;

@@ -95,13 +95,17 @@ pub fn missing(needs: &[&'static str]) -> Option<&'static str> {
     missing
 }
 
-/// Puts a script of `tests/interop` into a serve's folder, where the JavaScript packages are found too.
+/// Puts a script of `tests/interop`, with those beside it, into a serve's folder, where the JavaScript packages are found
+/// too.
 pub fn stage(serve: &Serve, script: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/interop")
         .join(script);
+    for file in fs::read_dir(source.parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), serve.folder().join(file.file_name())).unwrap();
+    }
     let staged = serve.folder().join(source.file_name().unwrap());
-    fs::copy(source, &staged).unwrap();
     let packages = serve.folder().join("node_modules");
     if !packages.exists() {
         std::os::unix::fs::symlink(installed("node/node_modules"), packages).unwrap();

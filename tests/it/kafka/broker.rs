@@ -1,5 +1,6 @@
 //! A real Kafka: brokers in KRaft mode, and their own console tools.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,6 +24,7 @@ const GIVEN: &str = "MOMSFLOW_TEST_KAFKA";
 
 static SHARED: OnceLock<Option<String>> = OnceLock::new();
 static TOPICS: AtomicU32 = AtomicU32::new(0);
+static FORMATTED: OnceLock<Vec<(OsString, Vec<u8>)>> = OnceLock::new();
 
 /// The address of the one broker that all tests share; `None`, with a line that says why, where there is none.
 pub fn shared() -> Option<String> {
@@ -169,13 +171,36 @@ impl Broker {
         );
         let text = text + &extra.settings;
         fs::write(self.folder.path().join("server.properties"), text).unwrap();
+        // Formatting takes a JVM. A folder that was formatted says whose it is in one file of text.
+        let formatted = match extra.format.is_empty() {
+            true => FORMATTED.get_or_init(|| self.format(&seat, &[])),
+            false => &self.format(&seat, &extra.format),
+        };
+        let data = self.folder.path().join("data");
+        fs::create_dir_all(&data).unwrap();
+        for (name, bytes) in formatted {
+            fs::write(data.join(name), bytes).unwrap();
+        }
+        let directory = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4());
+        let cluster = &seat.cluster_id;
+        let whose = format!("version=1\ncluster.id={cluster}\nnode.id={node}\ndirectory.id={directory}\n");
+        fs::write(data.join("meta.properties"), whose).unwrap();
+    }
+
+    /// What Kafka's own tool makes of a broker's folder: names and contents of its files.
+    fn format(&self, seat: &Seat, arguments: &[String]) -> Vec<(OsString, Vec<u8>)> {
         let formatted = self
             .java("kafka.tools.StorageTool")
             .args(["format", "-t", &seat.cluster_id, "-c", "server.properties"])
-            .args(&extra.format)
+            .args(arguments)
             .output()
             .unwrap();
         assert!(formatted.status.success(), "{formatted:?}");
+        let files = fs::read_dir(self.folder.path().join("data")).unwrap();
+        let files = files.map(|file| file.unwrap());
+        files
+            .map(|file| (file.file_name(), fs::read(file.path()).unwrap()))
+            .collect()
     }
 
     /// Starts it after [`Broker::kill`], on the same port and data, and waits until it answers.

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use momsflow::broker::EventLog as _;
+use momsflow::broker::kafka::KafkaLog;
 use momsflow::config;
 
 use super::broker::{Broker, Extra, Seat, cluster_id, shared, topic_on};
-use super::console::{tool, topics};
+use super::call::{alter_topic, leaders};
 use crate::place::Place;
 use crate::serve::{free_address, until};
 use crate::soak::load::Manner;
@@ -13,11 +15,14 @@ use crate::soak::platform::{Parts, Platform};
 use crate::soak::postgres::Postgres;
 use crate::soak::report::Report;
 use crate::soak::{TURN, seconds, seed};
+use crate::support::status;
 
 const BROKERS: usize = 3;
 const SHORT: Duration = Duration::from_secs(60);
 /// What is promised to operators.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
+/// Over which a rate is measured.
+const WINDOW: Duration = Duration::from_secs(1);
 /// Of the load before, in the log and not in the spool.
 const BACK: f64 = 0.7;
 /// A dead broker is noticed in 3 s, not in 9; leaders go home within seconds, not minutes.
@@ -67,46 +72,34 @@ impl Cluster {
     }
 
     /// Each partition's leader, by its node.
-    async fn leaders(&self, ask: usize) -> Vec<String> {
-        let broker = self.brokers[ask].address();
-        let described = topics(&broker, &["--describe", "--topic", &self.kafka.topic]).await;
-        let leaders = described
-            .lines()
-            .filter_map(|line| line.split("\tLeader: ").nth(1));
-        leaders
-            .map(|rest| rest.split('\t').next().unwrap().to_owned())
-            .collect()
+    async fn leaders(&self, ask: usize) -> Vec<i32> {
+        leaders(&self.brokers[ask].address(), &self.kafka.topic).await
     }
 
     /// Demands so many copies from now on.
     async fn demand(&self, ask: usize, copies: usize) {
-        let (broker, setting) = (
-            self.brokers[ask].address(),
-            format!("min.insync.replicas={copies}"),
-        );
-        let arguments = [
-            "--bootstrap-server",
+        let broker = self.brokers[ask].address();
+        alter_topic(
             &broker,
-            "--alter",
-            "--topic",
             &self.kafka.topic,
-            "--add-config",
-            &setting,
-        ];
-        tool("kafka.admin.ConfigCommand", &arguments, "").await;
+            "min.insync.replicas",
+            &copies.to_string(),
+        )
+        .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_three_brokers_one_may_die_and_two_cost_no_event() {
     let _turn = TURN.lock().await;
+    let postgres = tokio::spawn(Postgres::start(Place::default()));
     let Some(mut cluster) = tokio::task::block_in_place(Cluster::start) else {
         shared();
         return;
     };
     let platform = Platform::start(Parts {
         kafka: cluster.kafka.clone(),
-        postgres: Postgres::start(Place::default()).await,
+        postgres: postgres.await.unwrap(),
         postgres_ip: None,
         ingest: vec![Place::default()],
         capture: vec![Place::default()],
@@ -135,12 +128,12 @@ async fn of_three_brokers_one_may_die_and_two_cost_no_event() {
 
 /// The rate into Kafka once nothing is spooled any more, as it may be while all of it starts.
 async fn steady(platform: &Platform) -> f64 {
-    for _ in 0..10 {
-        let (logged, spooled) = platform.rates(Duration::from_secs(2)).await;
+    for _ in 0..20 {
+        let (logged, spooled) = platform.rates(WINDOW).await;
         if logged > 0.0 && spooled == 0.0 {
             let mut most = logged;
             for _ in 0..3 {
-                most = most.max(platform.rates(Duration::from_secs(2)).await.0);
+                most = most.max(platform.rates(WINDOW).await.0);
             }
             return most;
         }
@@ -155,7 +148,7 @@ async fn one_dies(cluster: &mut Cluster, dead: usize, platform: &Platform, befor
     cluster.brokers[dead].kill();
     back(&format!("broker {node} killed"), platform, before, report).await;
     let moved = cluster.leaders(other).await;
-    if moved == at_home || moved.contains(&node.to_string()) {
+    if moved == at_home || moved.contains(&i32::try_from(node).unwrap()) {
         report.fault(format!("no leader moved: {at_home:?}, then {moved:?}"));
     }
     cluster.start_again(&[dead]);
@@ -165,23 +158,52 @@ async fn one_dies(cluster: &mut Cluster, dead: usize, platform: &Platform, befor
     .await;
     report.line(
         "leaders before, then, and at last",
-        format!("{} {} {0}", at_home.concat(), moved.concat()),
+        format!("{at_home:?} {moved:?} {at_home:?}"),
     );
     back("leaders moved home", platform, before, report).await;
 }
 
 /// With two of three copies and three demanded, Kafka answers NotEnoughReplicas while all of it is up.
 async fn too_few_copies(cluster: &mut Cluster, platform: &Platform, before: f64, report: &mut Report) {
+    // A log that knows of two.
+    let log = super::open(&cluster.kafka).await;
     cluster.demand(0, 3).await;
     cluster.brokers[1].kill();
-    spooled("one copy too few", platform, report).await;
-    // At first it waits for the copy of the dead one, until that counts as dead.
-    until("Kafka answers NotEnoughReplicas", async || {
-        platform.ingest[0].said().contains("NotEnoughReplicas")
-    })
-    .await;
+    let refused = async {
+        // At first it waits for the copy of the dead one, until that counts as dead.
+        until("Kafka answers NotEnoughReplicas", async || {
+            let said = status(platform.ingest[0].data_dir.path()).await;
+            said.unwrap_or_default()["spool"]["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("NotEnoughReplicas"))
+        })
+        .await;
+    };
+    tokio::join!(
+        spooled("one copy too few", platform, report),
+        refused,
+        stays_refused(&log)
+    );
     cluster.demand(0, 2).await;
     back("enough copies again", platform, before, report).await;
+    until("the log is healthy, though nothing was appended", async || {
+        log.health().is_ok()
+    })
+    .await;
+}
+
+/// What is demanded by now is known, and goes on being missed.
+async fn stays_refused(log: &KafkaLog) {
+    until("too few copies are seen", async || {
+        let reason = log.health().err().unwrap_or_default();
+        reason.contains("2 copies are in sync, 3 are needed")
+    })
+    .await;
+    let looks = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < looks {
+        assert!(log.health().is_err(), "nothing has changed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The second one: what is left is no majority of the controllers either.
@@ -196,7 +218,7 @@ async fn two_die(cluster: &mut Cluster, platform: &Platform, before: f64, report
 async fn spooled(what: &str, platform: &Platform, report: &mut Report) {
     let begun = Instant::now();
     loop {
-        let (logged, spooled) = platform.rates(Duration::from_secs(2)).await;
+        let (logged, spooled) = platform.rates(WINDOW).await;
         if logged == 0.0 && spooled > 0.0 {
             return report.line(&format!("{what}: spooled"), format!("{spooled:.0}/s"));
         }
@@ -210,9 +232,8 @@ async fn spooled(what: &str, platform: &Platform, report: &mut Report) {
 async fn back(what: &str, platform: &Platform, before: f64, report: &mut Report) {
     let begun = Instant::now();
     loop {
-        let window = Duration::from_secs(1);
-        let (rate, _) = platform.rates(window).await;
-        let took = begun.elapsed().saturating_sub(window);
+        let (rate, _) = platform.rates(WINDOW).await;
+        let took = begun.elapsed().saturating_sub(WINDOW);
         if rate >= BACK * before {
             return report.line(
                 &format!("{what}: {BACK} of the rate after"),

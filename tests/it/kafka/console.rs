@@ -28,17 +28,21 @@ fn java(class: &str) -> Option<Command> {
 
 /// The same at a place.
 pub fn java_at(place: &Place, class: &str) -> Option<Command> {
+    let libraries = libraries()?;
+    let archive = libraries.with_file_name("classes.jsa");
     let mut command = place.command("java");
-    command
-        .args([
-            "-Xms64m",
-            "-Xmx256m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-cp",
-        ])
-        .arg(libraries()?.join("*"))
-        .arg(class);
+    command.args([
+        "-Xms64m",
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+    ]);
+    if archive.exists() {
+        // What the JVM says of one that is not of its own version would be in the tools' output.
+        command.arg("-Xlog:disable");
+        command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
+    }
+    command.arg("-cp").arg(libraries.join("*")).arg(class);
     Some(command)
 }
 
@@ -71,6 +75,23 @@ pub async fn tool(class: &str, arguments: &[&str], input: &str) -> String {
 pub async fn topics(broker: &str, arguments: &[&str]) -> String {
     let arguments = [&["--bootstrap-server", broker], arguments].concat();
     tool("org.apache.kafka.tools.TopicCommand", &arguments, "").await
+}
+
+/// Deletes a partition's records before an offset, as a retention would.
+pub async fn delete_records(broker: &str, topic: &str, partition: i32, offset: i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("offsets.json");
+    let text = format!(
+        r#"{{"version": 1, "partitions": [{{"topic": "{topic}", "partition": {partition}, "offset": {offset}}}]}}"#
+    );
+    std::fs::write(&file, text).unwrap();
+    let arguments = [
+        "--bootstrap-server",
+        broker,
+        "--offset-json-file",
+        file.to_str().unwrap(),
+    ];
+    tool("org.apache.kafka.tools.DeleteRecordsCommand", &arguments, "").await;
 }
 
 /// Writes lines with Kafka's console producer; `properties` are those of its line reader.

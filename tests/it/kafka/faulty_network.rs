@@ -3,43 +3,19 @@
 use std::time::{Duration, Instant};
 
 use momsflow::broker::EventLog;
-use momsflow::config;
 
-use super::broker::{Broker, Extra, Listener, shared, topic_on};
-use super::serving::{Load, acknowledged_again, toml};
-use super::tcp_proxy::{Direction, Fault, TcpProxy};
+use super::load::{Load, acknowledged_again};
+use super::serving::toml;
+use super::tcp_proxy::{Direction, Fault, proxied};
 use super::{open, record};
 use crate::log_contract::fetch_all;
-use crate::serve::{Serve, free_address};
+use crate::serve::Serve;
 
 const FAULTS: [Fault; 3] = [
     Fault::Hang(Direction::Answers),
     Fault::Hang(Direction::Requests),
     Fault::Cut,
 ];
-
-/// A broker that clients reach through a proxy only, and a topic on it.
-async fn proxied() -> Option<(Broker, TcpProxy, config::Kafka)> {
-    let (address, advertised) = (free_address(), free_address());
-    let listener = Listener {
-        name: "PROXIED",
-        protocol: "PLAINTEXT",
-        address,
-        advertised,
-    };
-    let start = || {
-        Broker::start_with(|_| Extra {
-            listeners: vec![listener],
-            ..Extra::default()
-        })
-    };
-    let Some(broker) = tokio::task::block_in_place(start) else {
-        shared();
-        return None;
-    };
-    let proxy = TcpProxy::start(advertised, address).await;
-    Some((broker, proxy, topic_on(&advertised.to_string())))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_get_no_answer_are_given_up_and_made_again_in_time() {
@@ -91,7 +67,7 @@ async fn a_faulty_network_under_load_loses_nothing_and_doubles_nothing() {
         return;
     };
     let mut serve = Serve::start(&toml(&config)).await;
-    let load = Load::start(&serve);
+    let load = Load::start(&serve, 4);
     for fault in FAULTS.into_iter().chain([Fault::Cut]) {
         tokio::time::sleep(Duration::from_secs(2)).await;
         proxy.strike(fault);

@@ -1,21 +1,17 @@
 //! Several capture hosts share the partitions of one topic, and come, go, die and freeze under load.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use momsflow::config;
 use rustix::process::Signal;
-use tokio::task::JoinHandle;
-use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Client;
 
 use super::broker::{shared, topic_on};
 use super::console::topics;
-use super::serving::{send, toml};
+use super::load::{Load, assert_exact};
+use super::serving::toml;
 use crate::serve::{Serve, until};
-use crate::shared::event_store;
+use crate::shared::databases;
 use crate::support::{connect, value};
 
 const PARTITIONS: usize = 6;
@@ -30,8 +26,7 @@ struct Platform {
     ingest: Serve,
     client: Client,
     capture: String,
-    over: Arc<AtomicBool>,
-    senders: Vec<JoinHandle<Vec<String>>>,
+    load: Option<Load>,
 }
 
 impl Platform {
@@ -40,40 +35,21 @@ impl Platform {
             partitions: PARTITIONS as i32,
             ..topic_on(&shared()?)
         };
-        let database = event_store().await;
+        let (database, urls) = databases().await;
         let client = connect(&database).await.unwrap();
-        let views = format!("{}_views", database.get_dbname().unwrap());
-        client
-            .batch_execute(&format!("CREATE DATABASE {views}"))
-            .await
-            .unwrap();
-        let urls = format!(
-            "[postgres]\nevents_url = \"{}\"\nviews_url = \"{}\"\n",
-            url(&database, database.get_dbname().unwrap()),
-            url(&database, &views)
-        );
         let ingest = Serve::start(&format!("roles = [\"ingest\"]\n{}", toml(&kafka))).await;
         Some(Self {
             ingest,
             client,
             kafka: kafka.clone(),
             capture: format!("roles = [\"capture\"]\n{}{urls}", toml(&kafka)),
-            over: Arc::default(),
-            senders: Vec::new(),
+            load: None,
         })
     }
 
-    /// Clients that send until all is over.
+    /// Clients that send until the audit.
     fn load(&mut self, clients: u32) {
-        for client in 0..clients {
-            self.senders.push(tokio::spawn(send(
-                self.ingest.client(),
-                self.ingest.url("/v1/batch"),
-                self.ingest.write_key(),
-                client,
-                self.over.clone(),
-            )));
-        }
+        self.load = Some(Load::start(&self.ingest, clients));
     }
 
     /// Starts a host that captures.
@@ -104,40 +80,10 @@ impl Platform {
 
     /// Ends the load, waits until one host sees all stored, and asserts that it is what was acknowledged.
     async fn audit(&mut self, host: &Serve) {
-        self.over.store(true, Ordering::Relaxed);
-        let mut acknowledged = HashSet::new();
-        for sender in self.senders.drain(..) {
-            acknowledged.extend(sender.await.unwrap());
-        }
+        let acknowledged = self.load.take().unwrap().end().await;
         host.settle().await;
-        let query = "SELECT substr(user_id, 3), count(*) FROM events GROUP BY 1";
-        let rows = self.client.query(query, &[]).await.unwrap();
-        let twice = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
-        let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let lost = acknowledged.difference(&stored).count();
-        println!(
-            "{} events acknowledged, {} stored, {lost} lost, {twice} twice",
-            acknowledged.len(),
-            stored.len()
-        );
-        assert!(acknowledged.len() > 1000, "too little load to show anything");
-        assert_eq!((lost, twice), (0, 0));
-        assert_eq!(acknowledged, stored);
-        let account = "SELECT sum(stored) || ' ' || sum(dead_letter + \"foreign\" + gap) FROM positions";
-        assert_eq!(self.value(account).await, format!("{} 0", stored.len()));
-        let places = "SELECT count(*) - count(DISTINCT (log_partition, log_offset)) FROM events";
-        assert_eq!(self.value(places).await, "0", "a record was stored twice");
+        assert_exact(&self.client, &acknowledged).await;
     }
-}
-
-fn url(config: &Config, database: &str) -> String {
-    let password = String::from_utf8(config.get_password().unwrap().to_vec()).unwrap();
-    let port = config.get_ports()[0];
-    assert!(matches!(config.get_hosts(), [Host::Unix(_) | Host::Tcp(_)]));
-    format!(
-        "postgres://{}:{password}@127.0.0.1:{port}/{database}",
-        config.get_user().unwrap()
-    )
 }
 
 #[track_caller]

@@ -1,24 +1,27 @@
 //! The event log in a real Kafka.
 
 pub mod broker;
+mod call;
 mod cluster;
 mod console;
 mod faulty_network;
 mod hosts;
 mod hot_keys;
+pub mod load;
 mod namespaces;
 mod preflight;
 mod raw_producer;
 mod reading;
-mod secure;
+pub mod secure;
 pub mod serving;
 mod spooling;
 pub mod tcp_proxy;
+mod transactions;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use momsflow::broker::kafka::{KafkaLog, prepare};
+use momsflow::broker::kafka::{KafkaLog, Needs, prepare};
 use momsflow::broker::partitioner::partition_for;
 use momsflow::broker::{EventLog, LogError, Record};
 use momsflow::clock::Clock;
@@ -26,6 +29,7 @@ use momsflow::config;
 use rustix::process::Signal;
 
 use crate::log_contract::{fetch_all, holds_the_contract};
+use crate::serve::until;
 use broker::{Broker, shared, topic_on};
 use console::{console_produce, topics};
 
@@ -33,7 +37,7 @@ const MAX_EVENT: u64 = 262_144;
 
 /// Makes the topic and opens it.
 async fn open(config: &config::Kafka) -> Arc<KafkaLog> {
-    let found = prepare(config, MAX_EVENT).await.unwrap();
+    let found = prepare(config, Needs::all(MAX_EVENT)).await.unwrap();
     assert_eq!(found.findings, [], "a topic that was made as configured");
     KafkaLog::open(config, &found, &Clock::system()).unwrap()
 }
@@ -79,7 +83,7 @@ async fn a_record_that_the_topic_does_not_take_spoils_no_other() {
         log.append(0, vec![long]),
         log.append(0, vec![record("k", "short")])
     );
-    assert!(matches!(refused, Err(LogError::Fatal(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::BadRecord(_))), "{refused:?}");
     assert_eq!(fetch_all(&*log, 0, taken.unwrap()).await[0].value, "short");
     assert_eq!(log.health(), Ok(()));
 }
@@ -126,15 +130,24 @@ async fn a_broker_that_dies_or_stands_still_costs_nothing_that_was_acknowledged(
     let waiting = log.clone();
     let bridged = tokio::spawn(async move { waiting.append(0, vec![record("k", "bridged")]).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
     tokio::task::block_in_place(|| broker.start_again());
-    bridged.await.unwrap().unwrap();
+    let start = began.elapsed();
+    if let Err(refused) = bridged.await.unwrap() {
+        assert!(
+            start > Duration::from_secs(12),
+            "{refused} after a start of {start:?}"
+        );
+        // The machine is busy, and patience ended: the caller comes again.
+        until_appended(&log, "bridged").await;
+    }
     acknowledged.push("bridged".to_owned());
 
     broker.signal(Signal::STOP);
     let refused = log.append(0, vec![record("k", "lost or late")]).await;
     assert!(matches!(refused, Err(LogError::Unavailable(_))), "{refused:?}");
     assert!(log.health().is_err());
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let again = log.append(0, vec![record("k", "lost or late")]).await;
     assert!(matches!(again, Err(LogError::Unavailable(_))), "{again:?}");
     assert!(
@@ -145,15 +158,26 @@ async fn a_broker_that_dies_or_stands_still_costs_nothing_that_was_acknowledged(
     assert!(matches!(read, Err(LogError::Unavailable(_))), "{read:?}");
     broker.signal(Signal::CONT);
 
-    crate::serve::until("the log is healthy again", async || log.health().is_ok()).await;
-    log.append(0, vec![record("k", "after")]).await.unwrap();
+    // Its own controller has given it up meanwhile, and takes it back.
+    until("the log is healthy again", async || log.health().is_ok()).await;
+    until_appended(&log, "after").await;
     acknowledged.push("after".to_owned());
+    until("it can be read", async || {
+        log.fetch(0, 0, 1, Duration::ZERO).await.is_ok()
+    })
+    .await;
     let read = fetch_all(&*log, 0, 0).await;
     for value in acknowledged {
-        let copies = read.iter().filter(|record| record.value == value).count();
-        // A retry whose first try did arrive writes twice.
-        assert!((1..=2).contains(&copies), "{value}: {copies}");
+        // More than once where a try arrived whose answer did not.
+        assert!(read.iter().any(|record| record.value == value), "{value} is lost");
     }
+}
+
+async fn until_appended(log: &KafkaLog, value: &str) {
+    until(&format!("{value} is appended"), async || {
+        log.append(0, vec![record("k", value)]).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,8 +191,8 @@ async fn a_topic_made_anew_is_noticed_and_is_another_log() {
         async move { log.run(std::future::pending(), Duration::ZERO).await }
     });
     topics(&broker, &["--delete", "--topic", &config.topic]).await;
-    crate::serve::until("the topic is gone", async || {
-        momsflow::broker::kafka::look(&config, MAX_EVENT)
+    until("the topic is gone", async || {
+        momsflow::broker::kafka::look(&config, Needs::all(MAX_EVENT))
             .await
             .unwrap()
             .is_none()
@@ -179,4 +203,43 @@ async fn a_topic_made_anew_is_noticed_and_is_another_log() {
     let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
     let reason = ended.unwrap().unwrap().unwrap_err();
     assert!(reason.contains("made anew"), "{reason}");
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Said(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On one thread, for which alone the log is kept.
+#[tokio::test]
+async fn a_clock_that_differs_from_kafkas_is_said_once() {
+    let Some(broker) = shared() else { return };
+    let config = topic_on(&broker);
+    let found = prepare(&config, Needs::all(MAX_EVENT)).await.unwrap();
+    let said = Said::default();
+    let writer = said.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let now = jiff::Timestamp::now();
+    let count = || {
+        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        said.matches("ahead of Kafka's").count()
+    };
+    for (hours, expected) in [(0, 0), (2, 1), (-3, 2)] {
+        let clock = Clock::manual(now + jiff::SignedDuration::from_hours(hours));
+        let log = KafkaLog::open(&config, &found, &clock).unwrap();
+        for partition in [0, 1, 0] {
+            log.append(partition, vec![record("k", "v")]).await.unwrap();
+        }
+        assert_eq!(count(), expected, "{hours}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What is said of a topic before it is used.
 
-use momsflow::broker::kafka::{KafkaLog, PreflightError, look, prepare};
+use momsflow::broker::kafka::{KafkaLog, Needs, PreflightError, look, prepare};
 use momsflow::clock::Clock;
 use momsflow::config;
 
@@ -17,8 +17,8 @@ async fn a_missing_topic_is_made_as_configured() {
         retention: std::time::Duration::from_secs(36 * 3600),
         ..topic_on(&broker)
     };
-    assert!(look(&config, MAX_EVENT).await.unwrap().is_none());
-    let found = prepare(&config, MAX_EVENT).await.unwrap();
+    assert!(look(&config, Needs::all(MAX_EVENT)).await.unwrap().is_none());
+    let found = prepare(&config, Needs::all(MAX_EVENT)).await.unwrap();
     assert_eq!((found.partitions, found.findings.len()), (5, 0));
     let described = topics(&broker, &["--describe", "--topic", &config.topic]).await;
     for part in [
@@ -48,14 +48,19 @@ async fn a_topic_that_cannot_be_made_is_named_with_a_remedy() {
         (not_allowed, "create_topic = true"),
         (too_many_copies, "kafka.replication"),
     ] {
-        match prepare(&config, MAX_EVENT).await {
+        let needs = Needs::all(MAX_EVENT);
+        // Known before a start, and by it.
+        let looked = look(&config, needs).await;
+        let is_known = matches!(&looked, Err(PreflightError::NoTopic(_)));
+        assert!(is_known || !config.create_topic, "{looked:?}");
+        match prepare(&config, needs).await {
             Err(PreflightError::NoTopic(finding)) => assert!(finding.remedy.contains(remedy), "{finding:?}"),
             other => panic!("{other:?}"),
         }
     }
     let nowhere = topic_on(&free_address().to_string());
     assert!(matches!(
-        prepare(&nowhere, MAX_EVENT).await,
+        prepare(&nowhere, Needs::all(MAX_EVENT)).await,
         Err(PreflightError::Unreachable(_))
     ));
 }
@@ -76,7 +81,7 @@ async fn a_compacted_topic_is_refused_and_check_says_why() {
         "message.timestamp.type=LogAppendTime",
     ];
     topics(&broker, &made).await;
-    let found = prepare(&config, MAX_EVENT).await.unwrap();
+    let found = prepare(&config, Needs::all(MAX_EVENT)).await.unwrap();
     let refused = KafkaLog::open(&config, &found, &Clock::system()).unwrap_err();
     assert!(refused.to_string().contains("cleanup.policy=delete"), "{refused}");
 

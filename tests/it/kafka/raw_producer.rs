@@ -1,16 +1,14 @@
 //! Writes records that no well-behaved producer writes.
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
+use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use kafka_protocol::messages::{ApiKey, ProduceResponse, RequestHeader, ResponseHeader, TopicName};
-use kafka_protocol::protocol::{
-    Decodable as _, Encodable as _, HeaderVersion as _, StrBytes, encode_request_header_into_buffer,
-};
+use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use momsflow::config;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use super::call::call;
 
 const VERSION: i16 = 9;
 /// Where a batch keeps its checksum, and what it is of begins.
@@ -76,25 +74,7 @@ pub async fn produce(config: &config::Kafka, partition: i32, batch: Bytes) -> (i
         .with_acks(-1)
         .with_timeout_ms(10_000)
         .with_topic_data(vec![topic]);
-    let header = RequestHeader::default()
-        .with_request_api_key(ApiKey::Produce as i16)
-        .with_request_api_version(VERSION);
-    let mut message = BytesMut::new();
-    encode_request_header_into_buffer(&mut message, &header).unwrap();
-    request.encode(&mut message, VERSION).unwrap();
-    let mut stream = TcpStream::connect(&config.brokers[0]).await.unwrap();
-    stream
-        .write_u32(u32::try_from(message.len()).unwrap())
-        .await
-        .unwrap();
-    stream.write_all(&message).await.unwrap();
-    let length = stream.read_u32().await.unwrap();
-    let mut answer = vec![0; length as usize];
-    stream.read_exact(&mut answer).await.unwrap();
-    let mut answer = Bytes::from(answer);
-    ResponseHeader::decode(&mut answer, ProduceResponse::header_version(VERSION)).unwrap();
-    let response = ProduceResponse::decode(&mut answer, VERSION).unwrap();
-    assert!(!answer.has_remaining());
+    let response = call(&config.brokers[0], &request, VERSION).await;
     let done = &response.responses[0].partition_responses[0];
     (done.error_code, done.base_offset)
 }

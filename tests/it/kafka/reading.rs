@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use momsflow::broker::EventLog;
+use momsflow::broker::kafka::Needs;
 
-use super::broker::{shared, topic_on};
+use super::broker::{Broker, shared, topic_on};
 use super::console::{console_produce, tool, topics};
 use super::raw_producer::{batch, produce, record as raw_record};
 use super::{MAX_EVENT, open, record};
@@ -23,7 +24,7 @@ async fn values(log: &dyn EventLog, partition: i32) -> Vec<String> {
 }
 
 /// As capture reads: from behind the last record of each fetch.
-async fn fetch_all_with_holes(log: &dyn EventLog, partition: i32) -> Vec<(i64, String)> {
+pub(super) async fn fetch_all_with_holes(log: &dyn EventLog, partition: i32) -> Vec<(i64, String)> {
     let mut offset = 0;
     let mut all = Vec::new();
     loop {
@@ -89,7 +90,7 @@ async fn a_topic_that_the_broker_packs_with_zstd_is_read() {
         "compression.type=zstd",
     ];
     topics(&broker, &made).await;
-    let found = momsflow::broker::kafka::prepare(&config, MAX_EVENT)
+    let found = momsflow::broker::kafka::prepare(&config, Needs::all(MAX_EVENT))
         .await
         .unwrap();
     assert!(
@@ -125,7 +126,7 @@ async fn transaction_markers_are_passed_over() {
         "--throughput",
         "300",
         "--transaction-duration-ms",
-        "200",
+        "20",
         "--producer-props",
         &address,
         &id,
@@ -149,6 +150,32 @@ async fn transaction_markers_are_passed_over() {
     log.append(0, vec![record("k", "behind")]).await.unwrap();
     let woken = waiting.await.unwrap().unwrap();
     assert_eq!((woken[0].offset, &woken[0].value[..]), (end, &b"behind"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_ask_for_a_time_costs_nothing_of_what_was_read_ahead() {
+    let Some(mut broker) = Broker::start() else {
+        shared();
+        return;
+    };
+    let log = open(&config_of_one_partition(&broker.address())).await;
+    let records = (0..100).map(|number| record("k", &format!("{number:>1000}")));
+    log.append(0, records.collect()).await.unwrap();
+    let first = log.fetch(0, 0, 10_000, Duration::ZERO).await.unwrap();
+    let (count, produced_at) = (first.len() as i64, first[0].appended_at);
+    // In hand, ahead, and neither.
+    for offset in [0, count, count + 20, 99] {
+        let appended_at = log.appended_at(0, offset).await.unwrap().unwrap();
+        assert!(appended_at >= produced_at && appended_at <= Timestamp::now());
+    }
+    broker.kill();
+    let mut offset = count;
+    while offset < 100 {
+        assert_eq!(log.appended_at(0, offset).await.unwrap(), Some(produced_at));
+        let read = log.fetch(0, offset, 10_000, Duration::ZERO).await.unwrap();
+        assert_eq!(read[0].offset, offset, "it was read ahead");
+        offset += read.len() as i64;
+    }
 }
 
 fn config_of_one_partition(broker: &str) -> momsflow::config::Kafka {
@@ -181,7 +208,7 @@ async fn history_survives_the_retention() {
     ];
     topics(&broker, &made).await;
     assert_eq!(produce(&control, 0, old()).await.0, 0);
-    let found = momsflow::broker::kafka::prepare(&control, MAX_EVENT)
+    let found = momsflow::broker::kafka::prepare(&control, Needs::all(MAX_EVENT))
         .await
         .unwrap();
     let deleted =

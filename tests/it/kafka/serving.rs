@@ -1,17 +1,14 @@
 //! From HTTP through Kafka into PostgreSQL, with the real binary.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use momsflow::config;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use serde_json::json;
 
 use super::broker::{Broker, shared, topic_on};
-use super::console::console_produce;
+use super::console::{console_produce, delete_records};
+use super::load::{Load, acknowledged_again, track};
 use crate::serve::Serve;
 
 pub fn toml(kafka: &config::Kafka) -> String {
@@ -19,10 +16,6 @@ pub fn toml(kafka: &config::Kafka) -> String {
         "[kafka]\nbrokers = [\"{}\"]\ntopic = \"{}\"\npartitions = {}\nreplication = 1\nmin_insync_replicas = 1\n",
         kafka.brokers[0], kafka.topic, kafka.partitions
     )
-}
-
-pub fn track(id: &str) -> Value {
-    json!({"type": "track", "event": "Article Viewed", "userId": format!("u-{id}"), "messageId": id})
 }
 
 pub async fn stored(serve: &Serve) -> String {
@@ -66,6 +59,45 @@ async fn garbage_becomes_dead_letters_and_its_neighbours_are_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_deleted_before_it_was_stored_is_a_gap_that_status_names() {
+    let Some(broker) = shared() else { return };
+    let kafka = config::Kafka {
+        partitions: 1,
+        ..topic_on(&broker)
+    };
+    let mut serve = Serve::start(&toml(&kafka)).await;
+    let batch: Vec<_> = (0..5).map(|number| track(&format!("early-{number}"))).collect();
+    let (status, _) = serve.post("/v1/batch", &json!({"batch": batch})).await;
+    assert_eq!(status, StatusCode::OK);
+    serve.settle().await;
+    assert_eq!(
+        serve.status().await["gaps"],
+        json!({"count": 0, "records": 0, "newest": []})
+    );
+    serve.stop().await;
+    console_produce(&kafka, &[], "a\nb\nc\nd\n").await;
+    delete_records(&broker, &kafka.topic, 0, 8).await;
+    serve.start_again().await;
+    let (status, _) = serve.post("/v1/track", &track("late")).await;
+    assert_eq!(status, StatusCode::OK);
+    serve.settle().await;
+    assert_eq!(stored(&serve).await, "6 6");
+    let account = "SELECT concat_ws(' ', stored, \"foreign\", gap, next_offset) FROM positions";
+    assert_eq!(serve.value(account).await, "6 1 3 10");
+    let gaps = serve.status().await["gaps"].take();
+    let newest = &gaps["newest"][0];
+    assert_eq!(
+        (&gaps["count"], &gaps["records"], &newest["from"], &newest["to"]),
+        (&json!(1), &json!(3), &json!(5), &json!(8))
+    );
+    let said = serve.cli(&["status"]).await.expect(0);
+    assert!(said.contains("LOST: 3 records"), "{said}");
+    assert!(said.contains("partition 0, offsets 5..8, noticed at"), "{said}");
+    assert!(serve.log().contains("events are lost"));
+    serve.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_process_takes_events_and_another_stores_them() {
     let Some(broker) = shared() else { return };
     let kafka = topic_on(&broker);
@@ -93,7 +125,7 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
         return;
     };
     let mut serve = Serve::start(&toml(&topic_on(&broker.address()))).await;
-    let load = Load::start(&serve);
+    let load = Load::start(&serve, 4);
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(2)).await;
         broker.kill();
@@ -109,95 +141,4 @@ async fn kafka_killed_under_load_loses_nothing_and_doubles_nothing() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     load.end_and_compare(&mut serve).await;
     serve.stop().await;
-}
-
-/// Clients that send batches, each again until it is acknowledged.
-pub(super) struct Load {
-    over: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    pub(super) fn start(serve: &Serve) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let client = |number| {
-            let (http, url, key) = (serve.client(), serve.url("/v1/batch"), serve.write_key());
-            tokio::spawn(send(http, url, key, number, over.clone()))
-        };
-        let clients = (0..4).map(client).collect();
-        Self { over, clients }
-    }
-
-    /// Ends it, and sees that what was acknowledged is stored, each event once.
-    pub(super) async fn end_and_compare(self, serve: &mut Serve) {
-        self.over.store(true, Ordering::Relaxed);
-        let mut acknowledged = HashSet::new();
-        for client in self.clients {
-            acknowledged.extend(client.await.unwrap());
-        }
-        println!("{} events acknowledged", acknowledged.len());
-        assert!(acknowledged.len() > 1000);
-        serve.wait_ready().await;
-        serve.settle().await;
-        let rows = serve
-            .sql()
-            .await
-            .query("SELECT substr(user_id, 3), count(*) FROM events GROUP BY 1", &[])
-            .await
-            .unwrap();
-        let doubled = rows.iter().filter(|row| row.get::<_, i64>(1) != 1).count();
-        let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        assert_eq!((acknowledged.difference(&stored).count(), doubled), (0, 0));
-        assert_eq!(serve.value("SELECT count(*)::text FROM dead_letters").await, "0");
-    }
-}
-
-/// Waits until an event of each partition was acknowledged.
-pub(super) async fn acknowledged_again(serve: &Serve) {
-    let batch: Vec<_> = (0..20).map(|number| track(&format!("probe-{number}"))).collect();
-    crate::serve::until("events are acknowledged again", async || {
-        let (status, _) = serve.post("/v1/batch", &json!({"batch": batch})).await;
-        status == StatusCode::OK
-    })
-    .await;
-}
-
-/// Sends batches and repeats each until it is acknowledged, or all is over; gives the ids that were.
-pub(super) async fn send(
-    http: reqwest::Client,
-    url: String,
-    key: String,
-    client: u32,
-    over: Arc<AtomicBool>,
-) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    for number in 0.. {
-        let ids: Vec<_> = (0..50)
-            .map(|place| format!("{client}-{number}-{place}"))
-            .collect();
-        let batch: Vec<_> = ids.iter().map(|id| track(id)).collect();
-        let body = json!({"batch": batch});
-        loop {
-            let sent = http
-                .post(&url)
-                .basic_auth(&key, Some(""))
-                .json(&body)
-                .send()
-                .await;
-            if sent.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-                acknowledged.extend(ids);
-                break;
-            }
-            if over.load(Ordering::Relaxed) {
-                return acknowledged;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        if over.load(Ordering::Relaxed) {
-            return acknowledged;
-        }
-        // The spool takes what comes, so that nothing else bounds what has to be stored afterwards.
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    acknowledged
 }

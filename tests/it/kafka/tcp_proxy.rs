@@ -3,11 +3,39 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use momsflow::config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use super::broker::{Broker, Extra, Listener, shared, topic_on};
+use crate::serve::free_address;
+
+/// A broker that clients reach through a proxy only, and a topic on it; `None`, with a line that says why, where there is
+/// no Kafka.
+pub async fn proxied() -> Option<(Broker, TcpProxy, config::Kafka)> {
+    let (address, advertised) = (free_address(), free_address());
+    let listener = Listener {
+        name: "PROXIED",
+        protocol: "PLAINTEXT",
+        address,
+        advertised,
+    };
+    let start = || {
+        Broker::start_with(|_| Extra {
+            listeners: vec![listener],
+            ..Extra::default()
+        })
+    };
+    let Some(broker) = tokio::task::block_in_place(start) else {
+        shared();
+        return None;
+    };
+    let proxy = TcpProxy::start(advertised, address).await;
+    Some((broker, proxy, topic_on(&advertised.to_string())))
+}
 
 /// A way through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::event::{Event, Route, SERVER, Way};
 use super::host::{Host, tail};
 use super::ledger::Book;
-use crate::support::{connect, value};
+use crate::support::{connect, status, value};
 
 /// How long PostgreSQL may take to recover after the last kill.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,9 +89,8 @@ pub async fn open(host: &Host) -> Option<Client> {
 }
 
 async fn lag(host: &Host, store: &Client) -> Result<i64, String> {
-    let status: Value =
-        serde_json::from_str(&host.run(&["status", "--json"])).map_err(|error| error.to_string())?;
-    let partitions = status["status"]["log"]["partitions"]
+    let status = status(&host.state()).await?;
+    let partitions = status["log"]["partitions"]
         .as_array()
         .cloned()
         .unwrap_or_default();
@@ -134,7 +133,7 @@ async fn rows(store: &Client, book: &Book, began: Timestamp, findings: &mut Find
     let query =
         "SELECT event_id, received_at, occurred_at, original_timestamp, sent_at, type, event, name, user_id,
                         anonymous_id, source, properties, accepted_at
-                 FROM all_events";
+                 FROM all_events WHERE source <> 'pixel'";
     let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
     let mut rows = pin!(store.query_raw(query, none).await.unwrap());
     let mut seen = HashSet::new();

@@ -61,6 +61,15 @@ impl Client {
         request
             .headers_mut()
             .insert("host", self.addr.to_string().parse()?);
+        Ok(understand(&self.exchange(request, patience).await?))
+    }
+
+    /// Sends a request as it is.
+    pub async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
+    ) -> Result<Response<Bytes>, Failure> {
         let connection = self.connection.take();
         let exchange = async {
             let mut connection = match connection.filter(|open| !open.is_closed()) {
@@ -85,17 +94,21 @@ async fn connect(addr: SocketAddr) -> Result<SendRequest<Full<Bytes>>, Failure> 
     Ok(sender)
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
+async fn read(response: Response<Incoming>) -> Result<Response<Bytes>, Failure> {
+    let (head, body) = response.into_parts();
+    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+}
+
+fn understand(response: &Response<Bytes>) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response
         .headers()
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    let body = response.into_body().collect().await?.to_bytes();
-    Ok(Answer {
+    Answer {
         status,
         retry_after,
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-    })
+        body: serde_json::from_slice(response.body()).unwrap_or_default(),
+    }
 }

@@ -78,6 +78,10 @@ impl Host {
         }
     }
 
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub fn keys() -> HashMap<&'static str, String> {
         [SERVER, WEB]
             .map(|source| (source, format!("{source}-key")))
@@ -192,6 +196,14 @@ impl Host {
         peak
     }
 
+    /// Lets the kernel's high-water mark begin anew, where this user may.
+    pub fn forget_peak(&mut self) {
+        self.note_memory();
+        if let Some(pid) = self.pid() {
+            let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
     pub fn postmaster(&self) -> Option<i32> {
         let file = std::fs::read_to_string(self.state().join("postgres/cluster/postmaster.pid")).ok()?;
         let pid = file.lines().next()?.trim().parse().ok()?;
@@ -235,12 +247,6 @@ impl Host {
 
     pub fn events_config(&self) -> Option<Config> {
         Some(connection_of(&self.state()).ok()?.events())
-    }
-
-    /// Runs a subcommand and gives its output.
-    pub fn run(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -7,6 +7,7 @@ mod client;
 mod disk;
 mod event;
 mod faults;
+mod hits;
 pub mod host;
 pub mod ledger;
 pub mod load;
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 
 use audit::{audit, drain};
 use faults::Faults;
+use hits::Visitors;
 use host::{Host, Settings};
 use ledger::Ledger;
 use load::{Load, Manner};
@@ -65,6 +67,7 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
         pause: Duration::from_millis(60),
     };
     let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
+    let visitors = Visitors::start(std::slice::from_ref(&host), seed);
     let mut faults = Faults::new(seed);
     let begun = Instant::now();
     while begun.elapsed() < time {
@@ -76,6 +79,7 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
         }
     }
     load.finish().await;
+    let hits = visitors.finish().await;
     let drained = drain(&host, DRAIN_PATIENCE).await;
     let stop = host.terminate(Duration::from_secs(40)).await;
     host.start().await;
@@ -88,5 +92,6 @@ async fn everything_acknowledged_is_stored_once_whatever_is_killed() {
         report.fault(format!("a clean stop ended with {stop:?}"));
     }
     report.findings(&audit(&host, &ledger.close(), began).await);
+    hits.audit(&audit::open(&host).await.unwrap(), &mut report).await;
     report.conclude([host]);
 }

@@ -13,10 +13,9 @@ use super::postgres::Postgres;
 use super::report::Report;
 use super::schedule::{Fault, Step, schedule};
 use super::{TURN, seconds, seed};
-use crate::kafka::broker::{Broker, Extra, Listener, shared, topic_on};
-use crate::kafka::tcp_proxy::{Fault as Strike, TcpProxy};
+use crate::kafka::broker::Broker;
+use crate::kafka::tcp_proxy::{Fault as Strike, TcpProxy, proxied};
 use crate::place::Place;
-use crate::serve::free_address;
 
 const SHORT: Duration = Duration::from_secs(60);
 /// About what one round of the long schedule takes; it has at least five.
@@ -27,6 +26,8 @@ const LEASE: Duration = Duration::from_secs(3);
 const FREEZE: Duration = LEASE.saturating_add(Duration::from_secs(2));
 /// A host that has just started may have no partition yet.
 const TRIES: u32 = 8;
+/// It is away for that long when it is on its way back.
+const KAFKA_START: Duration = Duration::from_secs(3);
 const DELAY: Duration = Duration::from_millis(100);
 
 /// A platform under blows, and what came of them.
@@ -41,8 +42,13 @@ struct Struck {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_kafka_everything_acknowledged_is_stored_once_whatever_is_struck() {
     let _turn = TURN.lock().await;
+    let postgres = tokio::spawn(Postgres::start(Place::default()));
     let Some((broker, proxy, kafka)) = proxied().await else {
         return;
+    };
+    let kafka = config::Kafka {
+        partitions: 6,
+        ..kafka
     };
     let (time, seed) = (seconds(SHORT), seed());
     let rounds = (time > SHORT).then(|| (time.as_secs().div_ceil(ROUND.as_secs()) as u32).max(LEAST_ROUNDS));
@@ -55,9 +61,9 @@ async fn over_kafka_everything_acknowledged_is_stored_once_whatever_is_struck() 
     for step in &steps {
         println!("  {:4} ms later {}", step.pause.as_millis(), step.fault);
     }
-    let platform = Platform::start(Parts {
+    let mut platform = Platform::start(Parts {
         kafka,
-        postgres: Postgres::start(Place::default()).await,
+        postgres: postgres.await.unwrap(),
         postgres_ip: None,
         ingest: vec![Place::default(); 2],
         capture: vec![Place::default(); 2],
@@ -71,6 +77,7 @@ async fn over_kafka_everything_acknowledged_is_stored_once_whatever_is_struck() 
     };
     let load = platform.load(manner, seed);
     load.set_duplicates(20);
+    platform.open_pixel(seed);
     let mut struck = Struck {
         platform,
         broker,
@@ -97,32 +104,6 @@ async fn over_kafka_everything_acknowledged_is_stored_once_whatever_is_struck() 
         report.fault("nothing was spooled");
     }
     struck.platform.conclude(load, report).await;
-}
-
-/// A broker that hosts reach through a proxy only.
-async fn proxied() -> Option<(Broker, TcpProxy, config::Kafka)> {
-    let (address, advertised) = (free_address(), free_address());
-    let listener = Listener {
-        name: "PROXIED",
-        protocol: "PLAINTEXT",
-        address,
-        advertised,
-    };
-    let start = || {
-        Broker::start_with(|_| Extra {
-            listeners: vec![listener],
-            ..Extra::default()
-        })
-    };
-    let Some(broker) = tokio::task::block_in_place(start) else {
-        shared();
-        return None;
-    };
-    let kafka = config::Kafka {
-        partitions: 6,
-        ..topic_on(&advertised.to_string())
-    };
-    Some((broker, TcpProxy::start(advertised, address).await, kafka))
 }
 
 impl Struck {
@@ -189,7 +170,7 @@ impl Struck {
                     let kill = Fault::KillIngest(host).to_string();
                     *self.done.entry(kill).or_default() += 1;
                 }
-                tokio::time::sleep(time / 2).await;
+                tokio::time::sleep((time / 2).saturating_sub(KAFKA_START)).await;
             }
             _ => {
                 self.broker.kill();

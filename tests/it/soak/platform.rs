@@ -4,18 +4,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use momsflow::config;
-use serde_json::Value;
 
 use super::DRAIN_PATIENCE;
 use super::audit::{audit_store, drain_store};
+use super::hits::{KEYS, Visitors};
 use super::host::{Host, Settings};
 use super::ledger::Ledger;
 use super::load::{Load, Manner};
 use super::postgres::Postgres;
 use super::report::Report;
 use crate::place::Place;
+use crate::support::status;
 
 /// For what takes seconds, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,6 +39,7 @@ pub struct Platform {
     pub ingest: Vec<Host>,
     pub capture: Vec<Host>,
     pub ledger: Arc<Ledger>,
+    visitors: Option<Visitors>,
     began: Timestamp,
 }
 
@@ -49,9 +52,9 @@ impl Platform {
             parts.lease.as_secs(),
             parts.postgres.toml(parts.postgres_ip)
         );
-        let host = |role: &str, rest: &str, place: &Place| {
+        let host = |roles: &str, rest: &str, place: &Place| {
             Host::new(&Settings {
-                config: format!("roles = [\"{role}\"]\n{kafka}{rest}"),
+                config: format!("roles = [{roles}]\n{kafka}{rest}"),
                 place: place.clone(),
                 ..Settings::default()
             })
@@ -61,26 +64,34 @@ impl Platform {
             ingest: parts
                 .ingest
                 .iter()
-                .map(|place| host("ingest", "", place))
+                .map(|place| host("\"ingest\", \"pixel\"", KEYS, place))
                 .collect(),
             capture: parts
                 .capture
                 .iter()
-                .map(|place| host("capture", &rest, place))
+                .map(|place| host("\"capture\"", &rest, place))
                 .collect(),
             ledger: Arc::default(),
+            visitors: None,
             began,
         };
-        for host in platform.capture.iter_mut().chain(&mut platform.ingest) {
+        let hosts = platform.capture.iter_mut().chain(&mut platform.ingest);
+        let starts = hosts.map(async |host| {
             host.start().await;
             host.await_ready(200, "ready", PATIENCE).await.unwrap();
-        }
+        });
+        join_all(starts).await;
         platform
     }
 
     pub fn load(&self, manner: Manner, seed: u64) -> Load {
         let addrs: Vec<_> = self.ingest.iter().map(|host| host.addr).collect();
         Load::start(&addrs, Host::keys(), manner, seed, &self.ledger)
+    }
+
+    /// Lets visitors come to the pixel, until the end.
+    pub fn open_pixel(&mut self, seed: u64) {
+        self.visitors = Some(Visitors::start(&self.ingest, seed));
     }
 
     /// Waits until the next events are acknowledged by the log, and not from a spool.
@@ -117,6 +128,10 @@ impl Platform {
     /// is wrong.
     pub async fn conclude(mut self, load: Load, mut report: Report) {
         load.finish().await;
+        let mut hits = None;
+        if let Some(visitors) = self.visitors.take() {
+            hits = Some(visitors.finish().await);
+        }
         report.load(&self.ledger);
         for (number, host) in self.ingest.iter().enumerate() {
             report.waited(
@@ -127,8 +142,8 @@ impl Platform {
         let store = self.postgres.events().await;
         report.drained(drain_store(&self.capture[0], &store, DRAIN_PATIENCE).await);
         let hosts = self.ingest.iter_mut().chain(&mut self.capture);
-        for host in hosts {
-            let status = host.terminate(STOP_PATIENCE).await;
+        let stops = hosts.map(async |host| (host.terminate(STOP_PATIENCE).await, host));
+        for (status, host) in join_all(stops).await {
             if !status.is_some_and(|status| status.success()) {
                 report.fault(format!("a clean stop ended with {status:?}"));
             }
@@ -141,6 +156,9 @@ impl Platform {
             .await;
         report.line("partitions taken over from owners that died or froze", take_overs);
         report.findings(&audit_store(&store, &self.ledger.close(), self.began).await);
+        if let Some(hits) = hits {
+            hits.audit(&store, &mut report).await;
+        }
         report.conclude(self.ingest.into_iter().chain(self.capture));
     }
 }
@@ -149,8 +167,8 @@ impl Platform {
 async fn empty(host: &Host) -> Result<Duration, String> {
     let begun = Instant::now();
     loop {
-        let status: Value = serde_json::from_str(&host.run(&["status", "--json"])).unwrap_or_default();
-        let spool = &status["status"]["spool"];
+        let status = status(&host.state()).await.unwrap_or_default();
+        let spool = &status["spool"];
         if spool["records"] == 0 {
             return Ok(begun.elapsed());
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::ownership::no_connection;
+use super::pausing::Rests;
 use super::{Owned, Trouble, Worker};
 use crate::retry::Backoff;
 use crate::store::lease;
@@ -35,13 +36,14 @@ impl Worker {
     /// Goes on from the position, for as long as all goes well.
     async fn drain_on(&mut self, token: &CancellationToken) -> Result<bool, Trouble> {
         let log = self.patience().within(self.register()).await?;
-        let Some(mut owned) = self.patience().within(self.take_lease(log)).await? else {
+        let first = self.first_offset().await?;
+        let Some(mut owned) = self.patience().within(self.take_lease(log, first)).await? else {
             return Err(Trouble::Transient(
                 "another installation has this log's lease".to_owned(),
             ));
         };
         self.show_place(owned.next_offset).await;
-        let mut drained = self.drain_owned(&mut owned, token).await;
+        let mut drained = self.keep_draining(&mut owned, token).await;
         if drained.is_ok()
             && let Err(trouble) = self.patience().within(self.hand_over(&mut owned)).await
         {
@@ -63,10 +65,25 @@ impl Worker {
         Ok(lease::register_log(&client, id, kind, capture.clock.now()).await?)
     }
 
+    async fn keep_draining(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<bool, Trouble> {
+        let mut rests = Rests::new(owned);
+        loop {
+            match self.drain_owned(owned, token).await {
+                Ok(is_done) => return Ok(is_done),
+                Err(trouble) => {
+                    if !self.sit_out(owned, trouble, &mut rests, token).await? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
     /// A lease needs no other renewal than by the commits, which come one after the other.
     async fn drain_owned(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<bool, Trouble> {
         let max_bytes = self.capture.config.max_batch.as_u64() as usize;
         let log = self.capture.log.clone();
+        self.check_fingerprint(owned).await?;
         while !token.is_cancelled() {
             let fetched = log
                 .fetch(self.partition, owned.next_offset, max_bytes, Duration::ZERO)

@@ -2,17 +2,20 @@
 
 mod draining;
 mod ownership;
+mod pausing;
+mod showing;
 mod storing;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use deadpool_postgres::Client;
 use metrics::gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::info;
 
 use super::catalog::Catalog;
 use super::guilt::Allowance;
@@ -22,12 +25,16 @@ use super::trouble::Trouble;
 use super::{Capture, PartitionState};
 use crate::broker::{LogError, StoredRecord};
 use crate::retry::Backoff;
-use crate::store::Names;
+use crate::store::Memory;
 use crate::store::lease::{self, Lease};
 use crate::telemetry::metric;
 
 /// How long it may take to find out that another host was quicker.
 const REPLANNING: Duration = Duration::from_secs(1);
+
+/// The records of the batches of all partitions of a host: many partitions have smaller ones. At work a record takes
+/// two to three times its bytes, and all of it counts in the bound of memory under overload (docs/benchmarks.md).
+const BATCHES_BYTES: ByteSize = ByteSize::mib(8);
 
 /// Moves one partition.
 pub(super) struct Worker {
@@ -36,11 +43,13 @@ pub(super) struct Worker {
     partition: i32,
     /// Its log is a former one, beside the one that events go to now.
     is_draining: bool,
-    names: Names,
+    memory: Memory,
     catalog: Catalog,
     allowance: Allowance,
     /// Batches for which every id is still looked up.
     probes_left: u32,
+    /// When the log was asked for its end.
+    end_asked_at: Option<Instant>,
 }
 
 /// A partition that this worker owns, and the connection that its lease belongs to.
@@ -48,6 +57,8 @@ struct Owned {
     client: Client,
     lease: Lease,
     next_offset: i64,
+    /// Of the record before it when the position was read.
+    fingerprint: Option<Vec<u8>>,
 }
 
 impl Worker {
@@ -63,10 +74,11 @@ impl Worker {
             shares,
             partition,
             is_draining: false,
-            names: Names::default(),
+            memory: Memory::default(),
             catalog: Catalog::new(catalogued),
             allowance: Allowance::new(),
             probes_left: 0,
+            end_asked_at: None,
         }
     }
 
@@ -111,14 +123,15 @@ impl Worker {
 
     /// Takes the lease and moves the partition for as long as all goes well and this host shall have it.
     async fn own_partition(&mut self, log: i32, token: &CancellationToken) -> Result<(), Trouble> {
-        let Some(mut owned) = self.patience().within(self.take_lease(log)).await? else {
+        let first = self.first_offset().await?;
+        let Some(mut owned) = self.patience().within(self.take_lease(log, first)).await? else {
             // The plan was made before that other host took it.
             self.shares.look_anew();
             let replanned = self.shares.unwanted(self.partition);
             let _ = tokio::time::timeout(REPLANNING, replanned).await;
             return Ok(());
         };
-        let mut moved = self.move_partition(&mut owned, token).await;
+        let mut moved = self.keep_moving(&mut owned, token).await;
         if moved.is_ok() {
             moved = self.patience().within(self.hand_over(&mut owned)).await;
         }
@@ -131,7 +144,11 @@ impl Worker {
     }
 
     async fn hand_over(&mut self, owned: &mut Owned) -> Result<(), Trouble> {
-        self.store_counts(owned).await?;
+        match self.store_counts(owned).await {
+            // What is refused now is worth less than a lease that others would have to wait for.
+            Ok(()) | Err(Trouble::Paused(_)) => {}
+            Err(trouble) => return Err(trouble),
+        }
         lease::give_up(&owned.client, &owned.lease).await?;
         info!(partition = self.partition, "partition is given up");
         Ok(())
@@ -139,9 +156,12 @@ impl Worker {
 
     /// Moves the partition until it is time to hand it over, which is after a commit.
     async fn move_partition(&mut self, owned: &mut Owned, token: &CancellationToken) -> Result<(), Trouble> {
-        let max_bytes = self.capture.config.max_batch.as_u64() as usize;
         let mut wait = Duration::ZERO;
         let mut last = None;
+        tokio::select! {
+            checked = self.check_fingerprint(owned) => checked?,
+            () = self.shares.unwanted(self.partition) => return Ok(()),
+        }
         loop {
             if last.is_none() {
                 last = self.last_offset(owned, token).await;
@@ -152,6 +172,7 @@ impl Worker {
             let is_ending = last.is_some();
             let wait_now = if is_ending { Duration::ZERO } else { wait };
             let log = self.capture.log.clone();
+            let max_bytes = batch_bytes(self.capture.config.max_batch, self.shares.count());
             let fetch = log.fetch(self.partition, owned.next_offset, max_bytes, wait_now);
             let records = tokio::select! {
                 records = fetch => records,
@@ -161,7 +182,8 @@ impl Worker {
             if records.is_ok() {
                 self.shares.log_answers();
             }
-            if is_ending && records.as_ref().is_ok_and(Vec::is_empty) {
+            // A log that is away now keeps what is in it for the next owner.
+            if is_ending && records.as_ref().map_or_else(is_away, Vec::is_empty) {
                 return Ok(());
             }
             self.take_in(owned, records).await?;
@@ -204,75 +226,28 @@ impl Worker {
         is_over.then_some(owned.next_offset)
     }
 
-    async fn show_place(&self, next_offset: i64) {
-        self.capture
-            .status
-            .update(self.partition, |status| status.next_offset = next_offset);
-        self.show_lag().await;
-    }
-
-    /// Also while PostgreSQL is away, when it matters.
-    async fn show_lag(&self) {
-        let Ok(range) = self.capture.log.offsets(self.partition).await else {
-            return;
-        };
-        self.capture.status.update(self.partition, |status| {
-            status.lag = (range.end - status.next_offset.max(range.earliest)).max(0);
-            let gauge = match self.is_draining {
-                true => metric::FORMER_LOG_RECORDS,
-                false => metric::CAPTURE_LAG_RECORDS,
-            };
-            gauge!(gauge, "partition" => self.partition.to_string()).set(status.lag as f64);
-        });
-    }
-
-    fn report(&self, trouble: &Trouble) {
-        let partition = self.partition;
-        match trouble {
-            Trouble::Fenced => {
-                info!(partition, "lost the partition to another owner");
-                self.set_state(PartitionState::Standby, None);
-            }
-            Trouble::Transient(reason) => {
-                warn!(partition, reason, "capture waits and tries again");
-                self.set_state(PartitionState::Retrying, Some(reason));
-            }
-            Trouble::Paused(reason) => {
-                error!(partition, reason, "capture is paused, nothing is lost");
-                self.set_state(PartitionState::Paused, Some(reason));
-            }
-        }
-    }
-
-    /// Its name in the health of the process.
-    fn part(&self) -> String {
-        let of = if self.is_draining {
-            " of the former log"
-        } else {
-            ""
-        };
-        format!("capture of partition {}{of}", self.partition)
-    }
-
     fn patience(&self) -> Patience {
         Patience::new(self.capture.health.clone(), self.part())
     }
+}
 
-    fn set_state(&self, state: PartitionState, reason: Option<&String>) {
-        let part = self.part();
-        match reason {
-            Some(reason) if state == PartitionState::Paused => {
-                self.capture.health.fail(&part, format!("paused: {reason}"));
-            }
-            Some(reason) => self.capture.health.fail(&part, reason.as_str()),
-            None => self.capture.health.recover(&part),
-        }
-        self.capture.status.update(self.partition, |status| {
-            status.state = state;
-            if let Some(reason) = reason {
-                status.last_error = Some(reason.clone());
-                status.last_error_at = Some(self.capture.clock.now());
-            }
-        });
+fn batch_bytes(max_batch: ByteSize, partitions: usize) -> usize {
+    let share = BATCHES_BYTES.as_u64() as usize / partitions.max(1);
+    share.min(max_batch.as_u64() as usize)
+}
+
+fn is_away(error: &LogError) -> bool {
+    matches!(error, LogError::Unavailable(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_partitions_share_the_memory_of_batches() {
+        let bytes = |partitions| batch_bytes(ByteSize::mib(8), partitions) / (1 << 20);
+        assert_eq!([0, 1, 2, 8].map(bytes), [8, 8, 4, 1]);
+        assert_eq!(batch_bytes(ByteSize::kib(64), 1), 64 << 10);
     }
 }

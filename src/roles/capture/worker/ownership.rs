@@ -2,20 +2,26 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, PoolError};
+use deadpool_postgres::PoolError;
 use metrics::counter;
 use tracing::{info, warn};
 
 use super::super::sorting;
 use super::super::trouble::Trouble;
 use super::{Owned, Worker};
-use crate::store::lease::{self, Acquired, Lease, Position};
+use crate::store::lease::{self, Acquired, Lease};
 use crate::store::sqlstate::describe;
 use crate::telemetry::metric;
 
 impl Worker {
-    /// Takes the partition's lease; `None` while somebody else holds it.
-    pub(super) async fn take_lease(&self, log: i32) -> Result<Option<Owned>, Trouble> {
+    /// Where a partition begins of which nothing was stored yet.
+    pub(super) async fn first_offset(&self) -> Result<i64, Trouble> {
+        let asked = async { Ok(self.capture.log.offsets(self.partition).await?.earliest) };
+        self.patience().with_the_log().within(asked).await
+    }
+
+    /// Takes the partition's lease; `None` while somebody else holds it. A new position begins at `first`.
+    pub(super) async fn take_lease(&self, log: i32, first: i64) -> Result<Option<Owned>, Trouble> {
         let capture = &self.capture;
         let mut client = capture
             .pool
@@ -23,7 +29,6 @@ impl Worker {
             .await
             .map_err(|error| Trouble::Transient(no_connection(&error)))?;
         let now = capture.clock.now();
-        let first = capture.log.offsets(self.partition).await?.earliest;
         let acquired = lease::acquire(
             &mut client,
             &capture.owner,
@@ -45,17 +50,13 @@ impl Worker {
                 taken_from,
             } => {
                 self.tell_take_over(&lease, taken_from);
-                if let Err(trouble) = self.check_fingerprint(&position).await {
-                    // The lease names this connection, which nobody else shall get from the pool.
-                    drop(Client::take(client));
-                    return Err(trouble);
-                }
                 self.shares.hold(self.partition, lease.epoch);
                 capture.log.release(self.partition, position.next_offset);
                 Ok(Some(Owned {
                     client,
                     lease,
                     next_offset: position.next_offset,
+                    fingerprint: position.fingerprint,
                 }))
             }
         }
@@ -76,7 +77,7 @@ impl Worker {
     }
 
     /// Compares the record before the position with what it was, so that a log made anew is not taken for the old.
-    async fn check_fingerprint(&self, position: &Position) -> Result<(), Trouble> {
+    pub(super) async fn check_fingerprint(&self, position: &Owned) -> Result<(), Trouble> {
         let range = self.capture.log.offsets(self.partition).await?;
         let before = position.next_offset - 1;
         if position.next_offset > range.end {

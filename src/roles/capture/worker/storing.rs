@@ -42,8 +42,8 @@ impl Worker {
                 Dedupe::Roaming
             };
             let now = self.capture.clock.now();
-            let (lease, names) = (&owned.lease, &mut self.names);
-            let written = write(&mut owned.client, lease, &batch, dedupe, names, now).await;
+            let (lease, memory) = (&owned.lease, &mut self.memory);
+            let written = write(&mut owned.client, lease, &batch, dedupe, memory, now).await;
             match written {
                 Ok(written) => break written,
                 Err(error) => self.mend(owned, records, &mut batch, error).await?,
@@ -136,7 +136,7 @@ impl Worker {
             if copies.contains(&row.event.event_id) {
                 continue;
             }
-            let name = self.names.of(&row.event);
+            let name = self.memory.names.of(&row.event);
             let mut entry = self.catalog.entry(&row.event, name);
             // It was validated before.
             let _ = scan_object(properties.get(), |key, _, json_type| entry.note(key, json_type));
@@ -168,7 +168,7 @@ impl Worker {
         let batch = Batch {
             from: owned.next_offset,
             to: earliest,
-            gaps: std::iter::once(owned.next_offset..earliest).collect(),
+            gap: Some(owned.next_offset..earliest),
             ..Batch::default()
         };
         self.write_books(owned, &batch).await?;
@@ -181,8 +181,8 @@ impl Worker {
     /// Writes a batch without rows.
     async fn write_books(&mut self, owned: &mut Owned, batch: &Batch<'_>) -> Result<(), Trouble> {
         let now = self.capture.clock.now();
-        let (lease, names) = (&owned.lease, &mut self.names);
-        match write(&mut owned.client, lease, batch, Dedupe::Roaming, names, now).await {
+        let (lease, memory) = (&owned.lease, &mut self.memory);
+        match write(&mut owned.client, lease, batch, Dedupe::Roaming, memory, now).await {
             Ok(_) => Ok(()),
             Err(WriteError::Fenced) => Err(Trouble::Fenced),
             Err(WriteError::Database(error)) => Err(error.into()),
@@ -207,6 +207,7 @@ impl Worker {
             ("duplicate", tally.duplicate),
             ("dead_letter", tally.dead_letter),
             ("foreign", tally.foreign),
+            ("suppressed", tally.suppressed),
         ] {
             counter!(metric::CAPTURE_RECORDS_TOTAL, "partition" => partition.clone(), "outcome" => outcome)
                 .increment(count.unsigned_abs());
@@ -219,7 +220,7 @@ impl Worker {
         }
         self.capture.status.update(self.partition, |status| {
             status.stored += tally.stored;
-            status.next_offset = batch.to;
+            status.advance(batch.to);
             status.last_commit_at = Some(now);
         });
     }

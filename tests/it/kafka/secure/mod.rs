@@ -1,7 +1,8 @@
 //! TLS and users, on a real broker with a listener of every kind.
 
-mod certificates;
+pub mod certificates;
 mod listeners;
+mod rights;
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::broker::topic_on;
 use super::console::tool;
-use super::serving::{Load, acknowledged_again};
+use super::load::{Load, acknowledged_again};
 use crate::serve::{Serve, free_address, momsflow, run, until};
 use listeners::{CHANGING, PASSWORD, Secured, USER, secured};
 
@@ -101,7 +102,7 @@ async fn log_ins_that_run_out_and_a_changed_password_lose_and_double_nothing() {
     let Some(secured) = secured() else { return };
     let config = user("scram-sha-512", &format!("password = \"{PASSWORD}\"")).replace(USER, CHANGING);
     let mut serve = Serve::start(&toml(&secured.address("BRIEF"), &config)).await;
-    let load = Load::start(&serve);
+    let load = Load::start(&serve, 4);
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(serve.status().await["faults"], json!({}));
 

@@ -5,11 +5,16 @@
 //!     ▲                                                      ▼
 //!     └── no longer stands in ◄── the log took a batch ◄── replay, in order, until the spool is empty
 //! ```
+//! What cannot be replayed is set aside and does not hold up the rest: a record that the log does not take, in a file of
+//! its own, and the file of a segment that is damaged; of one that is missing, a note.
+//!
 //! Records may reach the log twice: one whose append only seemed to fail, and those that were sent again after a
 //! kill, since how far a replay came is not kept. Readers dedupe by event id.
 
+mod aside;
+mod replay;
+
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,18 +25,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::embedded::EmbeddedLog;
-use super::intake::{Log, append_by_key};
+use self::aside::Aside;
+pub use self::aside::SetAside;
+use super::embedded::{Damage, EmbeddedLog};
 use super::{EventLog, LogError, Record};
 use crate::clock::Clock;
 use crate::config;
-use crate::retry::Backoff;
 use crate::telemetry::metric;
 
 const PARTITION: i32 = 0;
-/// Bytes of values that are sent to the log at once.
-const REPLAY_BYTES: usize = 1 << 20;
-const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 /// After so long without anything to replay the log itself is tried again.
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// No more than what an empty log takes.
@@ -49,6 +51,7 @@ pub struct Spool {
     clock: Clock,
     max_bytes: u64,
     mark: Mark,
+    aside: Aside,
     state: Mutex<State>,
     appended: Notify,
 }
@@ -61,6 +64,7 @@ struct State {
     next: i64,
     /// When that one was spooled.
     oldest: Option<Timestamp>,
+    set_aside: Option<SetAside>,
 }
 
 /// What a spool holds.
@@ -72,6 +76,9 @@ pub struct SpoolStatus {
     pub oldest: Option<Timestamp>,
     /// Why it stands in for the log, while it does.
     pub reason: Option<String>,
+    /// What cannot be sent, if there is anything.
+    #[serde(default)]
+    pub set_aside: Option<SetAside>,
 }
 
 impl Spool {
@@ -92,25 +99,33 @@ impl Spool {
             retention_size: config.max_size,
             min_free_disk: config.min_free_disk,
         };
-        let log = EmbeddedLog::open(folder, &settings, clock.clone())?;
+        let aside = Aside::new(folder);
+        let damage = Damage::Keep(aside.path());
+        let log = EmbeddedLog::open_with(folder, &settings, clock.clone(), damage)?;
         let range = log.offsets(PARTITION).await?;
-        let first = log.fetch(PARTITION, range.earliest, 1, Duration::ZERO).await?;
+        // One that cannot be read is passed by the replay.
+        let first = log.fetch(PARTITION, range.earliest, 1, Duration::ZERO).await;
+        let first = first.unwrap_or_default();
         let state = State {
             stands_in: None,
             next: range.earliest,
             oldest: first.first().map(|record| record.appended_at),
+            set_aside: None,
         };
         if let Some(since) = state.oldest {
             info!(records = range.end - range.earliest, %since, "the spool holds events of an earlier run");
         }
-        Ok(Arc::new(Self {
+        let spool = Self {
             log,
             clock,
             max_bytes: config.max_size.as_u64(),
             mark,
+            aside,
             state: Mutex::new(state),
             appended: Notify::new(),
-        }))
+        };
+        spool.look_aside();
+        Ok(Arc::new(spool))
     }
 
     /// Whether appends go here because the log does not take them.
@@ -159,95 +174,23 @@ impl Spool {
             bytes: self.log.bytes(),
             oldest: state.oldest,
             reason: state.stands_in.as_ref().map(|(_, reason)| reason.clone()),
+            set_aside: state.set_aside.clone(),
         }
     }
 
-    /// Sends what is spooled to the log as soon as it is there and takes it, for ever.
-    pub async fn keep_replaying(&self, mut log: Log) {
-        let spread = AtomicU32::new(rand::random());
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    /// Writes into the metrics what it holds, for ever.
+    async fn keep_measuring(&self) {
         loop {
             self.measure().await;
-            let Some(found) = log.borrow_and_update().clone() else {
-                let _ = tokio::time::timeout(TICK, log.changed()).await;
-                continue;
-            };
-            match self.replay_some(&*found, &spread).await {
-                Ok(0) => {
-                    self.probe_if_due();
-                    self.tidy().await;
-                    let _ = tokio::time::timeout(TICK, self.appended.notified()).await;
-                }
-                Ok(_) => backoff.reset(),
-                Err(error) => {
-                    self.stand_in(&error.to_string());
-                    tokio::time::sleep(backoff.next_wait()).await;
-                }
-            }
+            tokio::time::sleep(TICK).await;
         }
     }
 
-    /// Sends the next records; returns how many.
-    async fn replay_some(&self, log: &dyn EventLog, spread: &AtomicU32) -> Result<usize, LogError> {
-        let next = self.state().next;
-        let stored = self
-            .log
-            .fetch(PARTITION, next, REPLAY_BYTES, Duration::ZERO)
-            .await?;
-        let Some(last) = stored.last() else { return Ok(0) };
-        let (count, next) = (stored.len(), last.offset + 1);
-        self.state().oldest = stored.first().map(|record| record.appended_at);
-        let mark = |record: super::StoredRecord| Record {
-            key: record.key,
-            value: (self.mark)(record.value),
-        };
-        let records = stored.into_iter().map(mark).collect();
-        append_by_key(log, records, spread, REPLAY_TIMEOUT).await?;
-        counter!(metric::SPOOL_REPLAYED_TOTAL).increment(count as u64);
-        self.replayed(next).await;
-        Ok(count)
-    }
-
-    /// The log has everything before `next`.
-    async fn replayed(&self, next: i64) {
-        let end = self.log.offsets(PARTITION).await.map_or(next, |range| range.end);
-        {
-            let mut state = self.state();
-            state.next = next;
-            if next == end {
-                state.oldest = None;
-            }
-            if let Some((since, _)) = state.stands_in.take() {
-                let seconds = since.elapsed().as_secs();
-                info!(
-                    seconds,
-                    left = end - next,
-                    "the event log takes events again; the spool is replayed"
-                );
-            }
-        }
-        self.log.release(PARTITION, next);
-        self.tidy().await;
-    }
-
-    /// Deletes what was replayed a while ago.
-    async fn tidy(&self) {
-        if self.log.bytes() > EMPTY_BYTES
-            && let Err(error) = self.log.retain().await
-        {
-            warn!(%error, "what was replayed from the spool could not be deleted; will try again");
-        }
-    }
-
-    /// With nothing to replay, only a new append can tell whether the log is back.
-    fn probe_if_due(&self) {
-        let mut state = self.state();
-        if state
-            .stands_in
-            .as_ref()
-            .is_some_and(|(since, _)| since.elapsed() >= PROBE_AFTER)
-        {
-            state.stands_in = None;
+    /// Takes note of what was set aside, which takes room as well.
+    fn look_aside(&self) {
+        match self.aside.look() {
+            Ok(found) => self.state().set_aside = found,
+            Err(error) => warn!(%error, "cannot see what the spool has set aside"),
         }
     }
 
@@ -259,10 +202,15 @@ impl Spool {
         gauge!(metric::SPOOL_RECORDS).set(status.records as f64);
         gauge!(metric::SPOOL_BYTES).set(status.bytes as f64);
         gauge!(metric::SPOOL_OLDEST_SECONDS).set(age.max(0.0));
+        let aside = status
+            .set_aside
+            .map_or(0, |aside| aside.records + aside.damaged_files);
+        gauge!(metric::SPOOL_SET_ASIDE).set(aside as f64);
     }
 
     fn room(&self) -> Result<(), String> {
-        let bytes = self.log.bytes();
+        let aside = self.state().set_aside.as_ref().map_or(0, |aside| aside.bytes);
+        let bytes = self.log.bytes() + aside;
         if bytes >= self.max_bytes {
             let max = self.max_bytes;
             return Err(format!(

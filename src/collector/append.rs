@@ -1,11 +1,11 @@
 use bytes::Bytes;
 
-use super::Ingest;
+use super::Collector;
 use crate::broker::intake::Durability;
 use crate::broker::{LogError, Record};
 use crate::event::{Event, Rejection, wire};
 
-impl Ingest {
+impl Collector {
     /// Appends records of events that were taken before, each to its person's partition. Durable when it returns.
     ///
     /// # Errors

@@ -2,14 +2,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::prepare::readable_id;
-use super::{Answer, Ingest, Refused, Submission, SubmitError};
+use super::{Answer, Collector, Refused, Submission, SubmitError};
 use crate::event::{Decoded, Warning, wire};
 use crate::http::Overloaded;
 
 /// What a refusal or a warning takes, in the answer's structures and in its text.
 const FINDING_ROOM: usize = 512;
 
-/// What [`Ingest::submit`] would do with a body.
+/// What [`Collector::submit`] would do with a body.
 #[derive(Debug, Default)]
 pub struct Preview {
     pub answer: Answer,
@@ -28,12 +28,12 @@ pub struct Doubt {
     pub detail: String,
 }
 
-impl Ingest {
+impl Collector {
     /// Decodes a body without keeping anything of it. `reserve` is asked for the memory that the answer takes as
     /// it grows.
     ///
     /// # Errors
-    /// As [`Ingest::submit`], but for the log's.
+    /// As [`Collector::submit`], but for the log's.
     pub fn preview(
         &self,
         body: &[u8],

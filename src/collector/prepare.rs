@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use metrics::counter;
 
 use super::append::{record_of_event, record_of_rejection};
-use super::{Answer, Ingest, Refused, Shape, Submission, SubmitError};
+use super::{Answer, Collector, Refused, Shape, Submission, SubmitError};
 use crate::broker::Record;
 use crate::event::{self, Batch, Client, Decoded, Defaults, EventKind, Origin, Reject, RejectCode, Scope};
 use crate::http::Overloaded;
@@ -11,11 +11,11 @@ use crate::telemetry::metric;
 /// What a record takes beside its event's own text: ids, times, names of members, the vectors' room.
 const RECORD_ROOM: usize = 512;
 
-/// A body's records and the answer that holds once they are durable.
-pub(super) struct Prepared {
-    pub records: Vec<Record>,
-    pub answer: Answer,
-    pub tally: Tally,
+/// A body's records and the answer that holds once they are durable: see [`Collector::commit`].
+pub struct Prepared {
+    pub(super) records: Vec<Record>,
+    pub(super) answer: Answer,
+    pub(super) tally: Tally,
 }
 
 /// Counts of a request, by source; reported once its events are durable.
@@ -34,18 +34,38 @@ impl Tally {
             }
         }
         for code in self.rejected {
-            count_rejected(&self.source, code, 1);
+            counter!(metric::INGEST_REJECTED_TOTAL, "source" => self.source.clone(), "code" => code.as_str())
+                .increment(1);
         }
     }
 }
 
-pub(super) fn count_rejected(source: &str, code: RejectCode, events: u64) {
-    counter!(metric::INGEST_REJECTED_TOTAL, "source" => source.to_owned(), "code" => code.as_str())
-        .increment(events);
+impl Prepared {
+    /// Nothing yet.
+    fn of(source: &str) -> Self {
+        Self {
+            records: Vec::new(),
+            answer: Answer::default(),
+            tally: Tally {
+                source: source.to_owned(),
+                accepted: [0; EventKind::ALL.len()],
+                rejected: Vec::new(),
+            },
+        }
+    }
+
+    /// What will be answered.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
 }
 
-impl Ingest {
-    pub(super) fn prepare(
+impl Collector {
+    /// Takes a body apart and makes its records, without a wait. `reserve` is asked for the memory that they take.
+    ///
+    /// # Errors
+    /// What concerns the body as a whole.
+    pub fn prepare(
         &self,
         body: &[u8],
         submission: &Submission<'_>,
@@ -55,15 +75,7 @@ impl Ingest {
         if submission.shape == Shape::Import && !submission.source.may_backdate {
             self.notices.import_without_right(source);
         }
-        let mut prepared = Prepared {
-            records: Vec::new(),
-            answer: Answer::default(),
-            tally: Tally {
-                source: source.to_owned(),
-                accepted: [0; EventKind::ALL.len()],
-                rejected: Vec::new(),
-            },
-        };
+        let mut prepared = Prepared::of(source);
         self.each_event(body, submission, reserve, |index, raw, scope, outcome| {
             match outcome {
                 Ok(Decoded { event, warnings }) => {
@@ -88,6 +100,32 @@ impl Ingest {
         Ok(prepared)
     }
 
+    /// Makes the one dead letter of a body that cannot be taken apart, if there is memory for it and its source has not
+    /// made too many.
+    pub fn prepare_rejection(
+        &self,
+        body: &[u8],
+        submission: &Submission<'_>,
+        reject: Reject,
+        has_room: bool,
+    ) -> Prepared {
+        let source = submission.source.name.as_str();
+        let now = self.clock.now();
+        let scope = self.scope(submission, Defaults::default(), now);
+        let kept = has_room && self.rejects.take(source, now);
+        let mut prepared = Prepared::of(source);
+        if kept {
+            let rejection = match submission.shape {
+                Shape::Event(_) => event::rejection(body, &scope, &reject),
+                Shape::Batch | Shape::Import | Shape::Lines => event::batch_rejection(body, &scope, &reject),
+            };
+            prepared.records.push(record_of_rejection(&rejection));
+        }
+        prepared.tally.rejected.push(reject.code);
+        prepared.answer.rejected.push(Refused::new(0, None, reject, kept));
+        prepared
+    }
+
     /// Takes a body apart and decodes each of its events, until `each` fails.
     pub(super) fn each_event<'a>(
         &self,
@@ -105,14 +143,10 @@ impl Ingest {
         let scope = self.scope(submission, batch.defaults, self.clock.now());
         for (index, raw) in batch.events.iter().enumerate() {
             let outcome = event::decode(raw, &scope);
-            // One event that is no JSON is a fault of the body; a batch was read whole before.
-            if let (Shape::Event(_), Err(reject)) = (submission.shape, &outcome)
-                && matches!(reject.code, RejectCode::MalformedJson | RejectCode::NotAnObject)
+            if let Err(reject) = &outcome
+                && let Some(reject) = fault_of_body(body, raw, submission.shape, reject)
             {
-                return Err(SubmitError::Rejected {
-                    reject: reject.clone(),
-                    kept: false,
-                });
+                return Err(SubmitError::Rejected { reject, kept: false });
             }
             each(index, raw.as_bytes(), &scope, outcome)?;
         }
@@ -190,6 +224,15 @@ impl Ingest {
 /// The messageId of a refused event, as far as it can be read.
 pub(super) fn readable_id(raw: &[u8]) -> Option<String> {
     event::message_id(std::str::from_utf8(raw).ok()?)
+}
+
+/// What is wrong with the whole body where an event is refused: that one is no JSON, or no object by itself.
+fn fault_of_body(body: &[u8], event: &str, shape: Shape, reject: &Reject) -> Option<Reject> {
+    let is_whole = matches!(reject.code, RejectCode::MalformedJson | RejectCode::NotAnObject);
+    match shape {
+        Shape::Event(_) => is_whole.then(|| reject.clone()),
+        Shape::Batch | Shape::Import | Shape::Lines => event::malformed(body, event),
+    }
 }
 
 fn take_apart(body: &[u8], shape: Shape, max: usize) -> Result<Batch<'_>, Reject> {

@@ -1,0 +1,126 @@
+//! Who a request comes from.
+
+use actix_web::HttpRequest;
+use cookie::Cookie;
+use metrics::counter;
+use uuid::Uuid;
+
+use super::Pixel;
+use super::cookies::{Attributes, Brought, Choice};
+use crate::config::Consent;
+use crate::event::Hit;
+use crate::http::Gate;
+use crate::telemetry::metric;
+use crate::userprint::{Fault, State, Verified};
+
+/// A request's visitor, and the cookies that it is answered with.
+pub(super) struct Visitor {
+    pub(super) hit: Hit,
+    pub(super) cookies: Vec<Cookie<'static>>,
+}
+
+impl Pixel {
+    pub(super) fn attributes(&self, gate: &Gate, request: &HttpRequest) -> Attributes<'_> {
+        Attributes::new(&self.config.cookie, gate.scheme(request))
+    }
+
+    /// Finds out who a request comes from. Who does not want to be known is not looked at.
+    pub(super) fn visitor(&self, gate: &Gate, request: &HttpRequest) -> Visitor {
+        let attributes = self.attributes(gate, request);
+        let brought = Brought::read(request, &attributes);
+        let has_choice = brought.choice.is_some();
+        if brought.choice == Some(Choice::OptOut) || self.says_no(request) {
+            let mut cookies = Vec::new();
+            if brought.choice == Some(Choice::OptOut) {
+                // Each visit keeps the opt-out as long again.
+                cookies.push(attributes.choice(Choice::OptOut));
+            }
+            if !brought.userprints.is_empty() {
+                cookies.push(attributes.removal());
+            }
+            return visitor(request, None, State::Optout, cookies);
+        }
+        if self.config.consent == Consent::Required && !has_choice {
+            return visitor(request, None, State::Absent, Vec::new());
+        }
+        self.known(request, &attributes, &brought)
+    }
+
+    fn known(&self, request: &HttpRequest, attributes: &Attributes<'_>, brought: &Brought) -> Visitor {
+        let (host, now) = (host(request), self.clock.now());
+        let renewed = |id| vec![attributes.userprint(self.userprints.sign(id, host, now))];
+        match self.verified(request, brought) {
+            Some(Ok(Verified { id, is_stale: false })) => {
+                visitor(request, Some(id), State::Returned, Vec::new())
+            }
+            Some(Ok(Verified { id, .. })) => visitor(request, Some(id), State::Resigned, renewed(id)),
+            refused => {
+                let state = match refused {
+                    None | Some(Err(Fault::Expired)) => State::Minted,
+                    _ => State::Forged,
+                };
+                let (id, value) = self.userprints.mint(host, now);
+                visitor(request, Some(id), state, vec![attributes.userprint(value)])
+            }
+        }
+    }
+
+    /// The first cookie that holds, else what is wrong with the first one; `None` where none came.
+    fn verified(&self, request: &HttpRequest, brought: &Brought) -> Option<Result<Verified, Fault>> {
+        let (host, now) = (host(request), self.clock.now());
+        let mut fault = None;
+        for cookie in &brought.userprints {
+            match self.userprints.verify(cookie, host, now) {
+                Ok(verified) => return Some(Ok(verified)),
+                Err(refused) => {
+                    counter!(metric::USERPRINT_REFUSED_TOTAL, "fault" => refused.as_str()).increment(1);
+                    fault.get_or_insert(refused);
+                }
+            }
+        }
+        fault.map(Err)
+    }
+
+    /// The id that a request's cookie holds, whatever the visitor chose: who wants to be forgotten has to be found.
+    pub(super) fn id_to_forget(&self, request: &HttpRequest, attributes: &Attributes<'_>) -> Option<Uuid> {
+        let brought = Brought::read(request, attributes);
+        let verified = self.verified(request, &brought)?.ok()?;
+        Some(verified.id)
+    }
+
+    /// Whether the browser says for its user that nobody shall know them.
+    fn says_no(&self, request: &HttpRequest) -> bool {
+        header(request, "sec-gpc") == Some("1")
+            || self.config.honour_dnt && header(request, "dnt") == Some("1")
+    }
+}
+
+fn visitor(
+    request: &HttpRequest,
+    userprint: Option<Uuid>,
+    state: State,
+    cookies: Vec<Cookie<'static>>,
+) -> Visitor {
+    // The older two are Safari's and Firefox's.
+    let is_prefetch = ["sec-purpose", "purpose", "x-moz"]
+        .into_iter()
+        .filter_map(|name| header(request, name))
+        .any(|purpose| purpose.contains("prefetch") || purpose == "preview");
+    Visitor {
+        hit: Hit {
+            userprint,
+            state,
+            prefetch: is_prefetch,
+        },
+        cookies,
+    }
+}
+
+/// The host that was asked, as the browser names it.
+pub(super) fn host(request: &HttpRequest) -> &str {
+    header(request, "host").unwrap_or_default()
+}
+
+pub(super) fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
