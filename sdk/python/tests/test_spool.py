@@ -257,7 +257,7 @@ def test_a_full_spool_writes_nothing(tmp_path: Path) -> None:
     spool.append([b"x" * 50])
     with pytest.raises(SpoolFull):
         spool.append([b"y" * 50])
-    found = spool.oldest()
+    found = spool.oldest(0)
     assert found is not None
     assert found[1] == [b"x" * 50]
     spool.remove(found[0])

@@ -51,10 +51,10 @@ def test_a_segment_that_cannot_be_read_does_not_stop_the_others(
         own.append([b"%d" % n])
         own._seal()
     bad.append(files(tmp_path)[0])
-    found = own.oldest()
+    found = own.oldest(0)
     assert found == (bad[0], [], 1), "the event is counted as damaged"
     own.remove(bad[0])
-    assert own.oldest() == (files(tmp_path)[0], [b"1"], 0)
+    assert own.oldest(0) == (files(tmp_path)[0], [b"1"], 0)
     assert [path.name for path in files(tmp_path, "*.unreadable")] == [bad[0].with_suffix(".unreadable").name]
     own.close()
 
@@ -131,7 +131,7 @@ def test_half_a_line_that_cannot_be_cut_off_costs_nothing(tmp_path: Path, monkey
             own.append([b"second"])
     own.append([b"second"])
     found = []
-    while (segment := own.oldest()) is not None:
+    while (segment := own.oldest(0)) is not None:
         found.append(segment[1:])
         own.remove(segment[0])
     assert found == [([b"first"], 0), ([b"second"], 0)]

@@ -80,6 +80,9 @@ class Sender:
             if (work := self._from_spool()) is not None:
                 return work
             with queue.lock:
+                if self._spool is not None and self._spool.has_events():
+                    # Those came to disk since it was looked at. What is in memory stays behind them.
+                    continue
                 if not queue.waiting_locked():
                     if queue.closing:
                         return None
@@ -88,7 +91,8 @@ class Sender:
                 queue.wait_for_batch_locked(self._interval)
                 if self._is_the_spoolers_locked():
                     queue.changed.wait(self._interval)
-                elif self._spool is None or not self._spool.has_events():
+                    continue
+                if self._spool is None or not self._spool.has_events():
                     held = queue.take_locked()
                     if held.payloads:
                         return MemoryWork(queue, held)
@@ -114,7 +118,7 @@ class Sender:
             return None
         try:
             self._take_over(spool)
-            found = spool.oldest()
+            found = spool.oldest(0.0 if queue.closing else self._interval)
         except OSError as error:
             self._trouble(f"the spool cannot be read: {error}")
             self._wait(self._backoff.next())

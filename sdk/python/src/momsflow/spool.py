@@ -108,9 +108,11 @@ class Spool:
                 self._active.sync()
                 self._last_sync = monotonic()
 
-    def oldest(self) -> tuple[Path, list[bytes], int] | None:
-        """The oldest segment of ours, its events, and how many are damaged or gone."""
+    def oldest(self, interval: float) -> tuple[Path, list[bytes], int] | None:
+        """The oldest segment of ours, its events, and how many are damaged or gone. None where others may still join it."""
         with self.lock:
+            if self.time_to_grow(interval) > 0:
+                return None
             if not self._sealed:
                 self._seal()
             if not self._sealed:
