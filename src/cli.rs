@@ -1,12 +1,14 @@
 //! The command line, as clap types.
 
 mod identity;
+mod user_views;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use identity::{Identity, Revoke};
+pub use user_views::{Explain, UserViews};
 
 use crate::config::Role;
 
@@ -61,6 +63,9 @@ pub enum Command {
     /// Shows whose events are whose, and takes wrong joins back.
     #[command(subcommand)]
     Identity(Identity),
+    /// Brings what is known of people up to date, explains it, and checks it.
+    #[command(subcommand)]
+    UserViews(UserViews),
     /// Looks after the pixel's keys.
     #[command(subcommand)]
     Pixel(Pixel),

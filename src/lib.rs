@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Imports run one way: `main → commands → app → control → roles → collector →
-//! {http, broker, store, embedded} → identity → event → userprint`; `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
+//! {http, broker, store, embedded} → views → identity → event → userprint`; `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
 
 pub mod app;
 pub mod broker;
@@ -30,3 +30,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod userprint;
+pub mod views;

@@ -12,6 +12,7 @@ mod parts;
 mod postgres;
 mod stages;
 mod userprint;
+mod views;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -127,6 +128,9 @@ async fn start(
     keep_metrics(stages, metrics.clone());
     if shared.config.roles.contains(&Role::Capture) {
         start_capture(stages, &shared, former, Owner::of(data_dir)?);
+    }
+    if shared.config.roles.contains(&Role::UserViews) {
+        views::start(stages, &shared)?;
     }
     let http = match listeners.http {
         Some(bound) => Some(start_http(stages, &shared, bound, sources)?),

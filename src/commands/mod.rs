@@ -16,6 +16,7 @@ mod psql;
 mod serve;
 mod status;
 mod tail;
+mod user_views;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(action) => block_on(events::run(load(&global)?, action)),
         Command::Import(arguments) => block_on(import::run(load(&global)?, arguments)),
         Command::Identity(action) => block_on(identity::run(load(&global)?, action)),
+        Command::UserViews(action) => block_on(user_views::run(load(&global)?, action)),
         Command::Pixel(action) => block_on(pixel::run(load(&global)?, action)),
         Command::Psql(arguments) => psql::run(&load(&global)?, arguments),
         Command::Connect(arguments) => connect::run(&load(&global)?, arguments),

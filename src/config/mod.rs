@@ -21,6 +21,7 @@ mod source;
 mod spool;
 mod userprint_key;
 mod validate;
+mod views;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub use source::Source;
 pub use spool::Spool;
 pub use userprint_key::UserprintKey;
 pub use validate::{Fault, is_name};
+pub use views::{Schedule, Views};
 
 /// A part of momsflow that a host can run.
 #[derive(
@@ -67,11 +69,13 @@ pub enum Role {
     Capture,
     /// Knows visitors again by a signed cookie, and takes their page views: `/p.gif`, `/p.js`.
     Pixel,
+    /// Makes events into what is known of people, in a database of its own.
+    UserViews,
 }
 
 impl Role {
     /// Every role, in the order of the flow.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Capture, Self::Pixel];
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Capture, Self::Pixel, Self::UserViews];
 
     /// The name in the config and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -79,6 +83,7 @@ impl Role {
             Self::Ingest => "ingest",
             Self::Capture => "capture",
             Self::Pixel => "pixel",
+            Self::UserViews => "user-views",
         }
     }
 
@@ -100,6 +105,8 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub shutdown_deadline: Duration,
+    /// The zone, by its IANA name such as `Europe/Berlin`, that decides which day and hour it is for people and schedules.
+    pub timezone: String,
     /// The write key, where no `[[sources]]` are configured. Left out, one is made at the first start and kept
     /// in `<data_dir>/write-key`.
     pub write_key: Option<Secret>,
@@ -112,6 +119,7 @@ pub struct Config {
     pub kafka: Kafka,
     pub spool: Spool,
     pub capture: Capture,
+    pub views: Views,
     pub postgres: Postgres,
     pub log: Log,
     /// Write keys: who may send events. With none configured there is one trusted key.
@@ -126,6 +134,7 @@ impl Default for Config {
             roles: Role::ALL.to_vec(),
             data_dir: PathBuf::from("momsflow-data"),
             shutdown_deadline: Duration::from_secs(30),
+            timezone: "UTC".to_owned(),
             write_key: None,
             http: Http::default(),
             admin: Admin::default(),
@@ -136,6 +145,7 @@ impl Default for Config {
             kafka: Kafka::default(),
             spool: Spool::default(),
             capture: Capture::default(),
+            views: Views::default(),
             postgres: Postgres::default(),
             log: Log::default(),
             sources: Vec::new(),

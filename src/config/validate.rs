@@ -64,6 +64,7 @@ pub(super) fn validate(config: &Config, env: &HashMap<String, String>, needs_key
     config.pixel.validate(&config.sources, &mut faults);
     config.content.validate(&mut faults);
     storage(config, &mut faults);
+    config.views.validate(&mut faults);
     config.postgres.validate(env, needs_keys, &mut faults);
     config.kafka.validate(env, &mut faults);
     faults
@@ -83,6 +84,13 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
             "roles",
             "must hold capture, and ingest or pixel: the embedded event log belongs to one process",
             "roles = [\"ingest\", \"capture\", \"pixel\"], or name a Kafka in kafka.brokers",
+        ));
+    }
+    if let Err(error) = jiff::tz::TimeZone::get(&config.timezone) {
+        faults.push(Fault::new(
+            "timezone",
+            format!("must be the IANA name of a zone: {error}"),
+            "timezone = \"UTC\", or \"Europe/Berlin\"",
         ));
     }
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() {

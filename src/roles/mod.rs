@@ -3,3 +3,4 @@
 pub mod capture;
 pub mod ingest;
 pub mod pixel;
+pub mod user_views;

@@ -1,4 +1,4 @@
-//! The event store in PostgreSQL. One query, one file under `sql/`.
+//! The event store and the user view database in PostgreSQL. One query, one file under `sql/`.
 
 pub mod batch;
 pub mod catalog;
@@ -22,6 +22,7 @@ mod rollup;
 pub mod server;
 pub mod sqlstate;
 mod tls;
+pub mod views;
 pub mod writer;
 
 pub use memory::Memory;

@@ -31,8 +31,23 @@ const EVENTS: [&str; 17] = [
     "identity_visitors",
 ];
 
-/// Relations of the user view database for readers; they come with the user-views role.
-const VIEWS: [&str; 0] = [];
+/// Tables and views of the user view database for readers. Not the schema `state`, which means nothing to people.
+const VIEWS: [&str; 14] = [
+    "user_views",
+    "person_days",
+    "sessions",
+    "items",
+    "user_topic_affinity",
+    "user_author_affinity",
+    "user_lifecycle_transition",
+    "content_day",
+    "author_day",
+    "topic_day",
+    "channel_day",
+    "daily_active_all",
+    "daily_active",
+    "view_run",
+];
 
 /// What became of the reader's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// The modules by layer, from the top. A module may import those of the layers below its own.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["commands"],
     &["cli"],
     &["app"],
@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 11] = [
     &["roles"],
     &["collector"],
     &["http", "broker", "store", "embedded"],
+    &["views"],
     &["identity"],
     &["event"],
     &["userprint"],

@@ -1,0 +1,90 @@
+//! The role user-views: makes events into what is known of people, on a schedule.
+
+mod error;
+mod rebuild;
+mod run;
+mod schedule;
+
+use deadpool_postgres::Pool;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use error::ViewsError;
+pub use rebuild::{Difference, Progress};
+pub use run::Done;
+use schedule::Bell;
+
+use crate::clock::Clock;
+use crate::config::Schedule;
+use crate::lifecycle::Health;
+use crate::views::Zone;
+
+/// The part that `/ready` names.
+const PART: &str = "user-views";
+
+/// The views of one pair of databases.
+#[derive(Clone, Debug)]
+pub struct UserViews {
+    pub events: Pool,
+    pub views: Pool,
+    pub clock: Clock,
+    pub zone: Zone,
+    /// Its name, which the states are made by.
+    pub zone_name: String,
+    /// The most events of a transaction.
+    pub max_batch: usize,
+}
+
+impl UserViews {
+    /// Brings the views up to date whenever the schedule says so, until the token is cancelled.
+    ///
+    /// # Errors
+    /// Where the schedule cannot be kept.
+    pub async fn serve(
+        self,
+        schedule: Schedule,
+        health: Health,
+        token: CancellationToken,
+    ) -> Result<(), ViewsError> {
+        let bell = Bell::start(&schedule).await?;
+        loop {
+            match self.run(&token).await {
+                Ok(done) => {
+                    health.recover(PART);
+                    if done.rows_read > 0 {
+                        info!(
+                            events = done.rows_read,
+                            people = done.people_touched,
+                            rows = done.rows_changed,
+                            "views are up to date"
+                        );
+                    }
+                }
+                Err(ViewsError::Busy) => {}
+                Err(ViewsError::Outdated { was, is }) => {
+                    info!(was, is, "views mean something else now: all are made anew");
+                    if let Err(error) = self.rebuild(&token, |_| ()).await {
+                        self.complain(&health, &error);
+                    }
+                }
+                Err(error) => self.complain(&health, &error),
+            }
+            tokio::select! {
+                () = bell.rings() => {}
+                () = token.cancelled() => break,
+            }
+        }
+        bell.stop().await;
+        Ok(())
+    }
+
+    fn complain(&self, health: &Health, error: &ViewsError) {
+        warn!(%error, "views are not up to date");
+        health.fail(PART, error.to_string());
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
