@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::stages::Stages;
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::embedded::{EmbeddedError, EmbeddedPostgres, HEALTH_PART, Options, READER};
 use crate::lifecycle::Health;
 use crate::retry::Backoff;
@@ -50,7 +50,7 @@ pub(super) async fn open(
         tell.send_replace(Some(Databases::new(events, views, false, connections)));
         return Ok(known);
     }
-    if config.kafka.is_used() && !config.roles.contains(&Role::Capture) {
+    if config.kafka.is_used() && !config.needs_postgres() {
         // No role here needs one: it stays unknown.
         return Ok(known);
     }

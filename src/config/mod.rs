@@ -155,6 +155,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether a role of this host reads or writes a database.
+    pub fn needs_postgres(&self) -> bool {
+        let needs = |role: &Role| matches!(role, Role::Capture | Role::UserViews);
+        self.roles.iter().any(needs)
+    }
+
     /// Whether this host takes events over HTTP.
     pub fn takes_events(&self) -> bool {
         self.roles.iter().any(|role| role.takes_events())

@@ -75,11 +75,12 @@ fn process(config: &Config, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "roles",
             "needs at least one role",
-            "roles = [\"ingest\", \"capture\", \"pixel\"]",
+            "roles = [\"ingest\", \"capture\", \"pixel\", \"user-views\"]",
         ));
     }
-    let is_whole = config.takes_events() && config.roles.contains(&Role::Capture);
-    if !config.kafka.is_used() && !config.roles.is_empty() && !is_whole {
+    let captures = config.roles.contains(&Role::Capture);
+    let uses_log = config.takes_events() || captures;
+    if !config.kafka.is_used() && uses_log && !(config.takes_events() && captures) {
         faults.push(Fault::new(
             "roles",
             "must hold capture, and ingest or pixel: the embedded event log belongs to one process",

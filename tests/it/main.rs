@@ -30,4 +30,5 @@ mod shared;
 mod soak;
 mod spool;
 mod support;
+mod user_views;
 mod waiting;

@@ -26,10 +26,14 @@ impl Owners {
         }
         for visitor in loaded.visitors() {
             let links = loaded.users_of(visitor);
-            let (before, after): (BTreeSet<_>, BTreeSet<_>) = (links.old.users().collect(), links.new.users().collect());
+            let (before, after): (BTreeSet<_>, BTreeSet<_>) =
+                (links.old.users().collect(), links.new.users().collect());
             // How many anonymous ids a user has changes even if no event does.
             for user in before.symmetric_difference(&after) {
-                owners.touched.entry(PersonKey::User((*user).to_owned())).or_default();
+                owners
+                    .touched
+                    .entry(PersonKey::User((*user).to_owned()))
+                    .or_default();
             }
             let old = owned(loaded, visitor, &links.old, |turn| &turn.old);
             let new = owned(loaded, visitor, &links.new, |turn| &turn.new);
