@@ -85,6 +85,7 @@ async fn the_reader_sees_the_parents_and_changes_nothing() {
         let granted = grant_reader(&config, Database::Events, READER).await.unwrap();
         assert_eq!(granted, ReaderGrant::Granted);
     }
+    migrate(&postgres.views_config(), Database::Views).await.unwrap();
     let views = grant_reader(&postgres.views_config(), Database::Views, READER)
         .await
         .unwrap();

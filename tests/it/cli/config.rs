@@ -202,7 +202,7 @@ async fn a_wrong_variable_is_named() {
     assert_eq!(ran.code, Some(2));
     for says in [
         "log.format: must be one of text, json, auto, but is \"pretty\" in MOMSFLOW_LOG__FORMAT (hint: format = \"auto\")",
-        "roles: must be a list of ingest, capture, pixel, but is [\"ingest\", \"captur\"] in MOMSFLOW_ROLES",
+        "roles: must be a list of ingest, capture, pixel, user-views, but is [\"ingest\", \"captur\"] in MOMSFLOW_ROLES",
         "http.listen: must be an address and a port, but is \"8080\" in MOMSFLOW_HTTP__LISTEN",
         "htpp: is not a known key, which MOMSFLOW_HTPP__LISTEN sets",
     ] {
