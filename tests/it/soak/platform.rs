@@ -17,10 +17,9 @@ use super::load::{Load, Manner};
 use super::postgres::Postgres;
 use super::report::Report;
 use crate::place::Place;
+use crate::serve::PATIENCE;
 use crate::support::status;
 
-/// For what takes seconds, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
 
 /// What a platform is made of.
