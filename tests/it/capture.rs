@@ -145,7 +145,10 @@ impl Bench {
         );
         let end = value(&self.client, &query).await;
         let outlived = format!("SELECT expires_at > '{end}' FROM leases WHERE log_partition = 0");
-        until("the lease is renewed", async || value(&self.client, &outlived).await == "t").await;
+        until("the lease is renewed", async || {
+            value(&self.client, &outlived).await == "t"
+        })
+        .await;
     }
 
     /// Waits until every record of the log is accounted for.
@@ -162,7 +165,10 @@ impl Bench {
                 return;
             }
             let faults = self.health.faults();
-            assert!(begun.elapsed() < PATIENCE, "not drained: {reached} of {ends}; faults {faults:?}");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not drained: {reached} of {ends}; faults {faults:?}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

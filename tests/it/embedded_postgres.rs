@@ -27,8 +27,12 @@ const BUSY: &str = "SELECT count(*) FROM generate_series(1, 1000000) a, generate
 async fn keep_busy(config: &Config, client: Client) -> JoinHandle<Result<(), tokio_postgres::Error>> {
     let busy = tokio::spawn(async move { client.batch_execute(BUSY).await });
     let observer = connect(config).await.unwrap();
-    let at_work = format!("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '{BUSY}'");
-    until("the backend is busy", async || value(&observer, &at_work).await == "1").await;
+    let at_work =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '{BUSY}'");
+    until("the backend is busy", async || {
+        value(&observer, &at_work).await == "1"
+    })
+    .await;
     busy
 }
 
@@ -199,7 +203,10 @@ async fn a_server_of_a_killed_run_is_stopped_and_a_new_one_takes_over() {
     let busy = keep_busy(&second.events_config(), client).await;
     let postmaster = second.pid().unwrap();
     kill(postmaster);
-    until("the postmaster is gone", async || !data.processes().contains(&postmaster)).await;
+    until("the postmaster is gone", async || {
+        !data.processes().contains(&postmaster)
+    })
+    .await;
     assert!(!data.processes().is_empty(), "the busy backend lives on");
     let _third = std::mem::ManuallyDrop::new(data.start().await);
     assert!(busy.await.unwrap().is_err());

@@ -87,7 +87,10 @@ pub fn momsflow() -> Command {
 /// Runs a command to its end without blocking other tasks.
 pub async fn run(command: Command) -> Ran {
     let output = tokio::process::Command::from(command).kill_on_drop(true).output();
-    let output = tokio::time::timeout(COMMAND_PATIENCE, output).await.unwrap().unwrap();
+    let output = tokio::time::timeout(COMMAND_PATIENCE, output)
+        .await
+        .unwrap()
+        .unwrap();
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -257,10 +260,7 @@ impl Serve {
 
     /// An HTTP client, for this test's runtime.
     pub fn client(&self) -> reqwest::Client {
-        reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .build()
-            .unwrap()
+        reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
     }
 
     /// Posts JSON with the write key that serve made; gives the status and the body.

@@ -63,7 +63,7 @@ async fn tail_prints_what_is_there_and_filters() {
     send("app-key", "Tail Read", "u-tail-app", 3).await;
     send("app-key", "Tail Skipped", "u-tail", 4).await;
     let tail = async |more: &[&str]| {
-        let mut arguments = vec!["tail", "--last", "1000", "--no-follow", "--json"];
+        let mut arguments = vec!["tail", "--last", "100000", "--no-follow", "--json"];
         arguments.extend(more);
         let text = serve.cli(&arguments).await.expect(0);
         let lines = text
@@ -81,7 +81,7 @@ async fn tail_prints_what_is_there_and_filters() {
     assert_eq!(tail(&["--person", "nobody"]).await, [] as [u64; 0]);
 
     let text = serve
-        .cli(&["tail", "--last", "1000", "--no-follow", "--event", "Tail Read"])
+        .cli(&["tail", "--last", "100000", "--no-follow", "--event", "Tail Read"])
         .await
         .expect(0);
     assert_eq!(text.lines().count(), 4, "{text}");

@@ -235,7 +235,11 @@ async fn spooled(what: &str, platform: &Platform, report: &mut Report) {
 /// the machine's time, anything is enough; in a long run it has to be about as much as before, and soon.
 async fn back(what: &str, platform: &Platform, before: f64, report: &mut Report) {
     let is_long = seconds(SHORT) > SHORT;
-    let (enough, within) = if is_long { (BACK * before, BACK_WITHIN) } else { (1.0, PATIENCE) };
+    let (enough, within) = if is_long {
+        (BACK * before, BACK_WITHIN)
+    } else {
+        (1.0, PATIENCE)
+    };
     let begun = Instant::now();
     loop {
         let (rate, spooled) = platform.rates(WINDOW).await;

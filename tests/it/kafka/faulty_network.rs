@@ -47,7 +47,9 @@ async fn calls_that_get_no_answer_are_given_up_and_made_again_in_time() {
             began.elapsed()
         };
         let ((appended, after_append), after_fetch) = tokio::join!(append, fetch);
-        println!("{fault:?}: appended after {after_append:.1?} ({appended}), fetched after {after_fetch:.1?}");
+        println!(
+            "{fault:?}: appended after {after_append:.1?} ({appended}), fetched after {after_fetch:.1?}"
+        );
         assert!(after_append < PATIENCE && after_fetch < PATIENCE, "{fault:?}");
         in_time += usize::from(appended);
         if fault != Fault::Cut {
@@ -60,7 +62,9 @@ async fn calls_that_get_no_answer_are_given_up_and_made_again_in_time() {
     let read = fetch_all(&*log, 0, 0).await;
     for number in 0..FAULTS.len() {
         // Twice where only the answer was lost, and the second try wrote again.
-        let is_there = read.iter().any(|record| record.value == format!("struck {number}"));
+        let is_there = read
+            .iter()
+            .any(|record| record.value == format!("struck {number}"));
         assert!(is_there, "struck {number}");
     }
     until("the log is healthy", async || log.health().is_ok()).await;

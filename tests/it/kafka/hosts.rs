@@ -103,7 +103,10 @@ async fn hosts_that_join_leave_and_die_share_fairly_and_lose_nothing() {
     let mut two = platform.host().await;
     tell("a second host has its share", platform.shared_out(&[3, 3]).await);
     let three = platform.host().await;
-    tell("a third host has its share", platform.shared_out(&[2, 2, 2]).await);
+    tell(
+        "a third host has its share",
+        platform.shared_out(&[2, 2, 2]).await,
+    );
 
     until("the third host shows two partitions as its own", async || {
         let status = three.status().await;
@@ -202,9 +205,15 @@ async fn an_owner_that_is_frozen_in_the_middle_of_a_copy_changes_nothing_when_it
     tokio::time::sleep(Duration::from_secs(3)).await;
 
     sleeper.signal(Signal::CONT);
-    tell("the woken host has its share again", platform.shared_out(&[3, 3]).await);
+    tell(
+        "the woken host has its share again",
+        platform.shared_out(&[3, 3]).await,
+    );
     until("both are healthy", async || {
-        let (first, second) = (sleeper.status_with_faults().await, awake.status_with_faults().await);
+        let (first, second) = (
+            sleeper.status_with_faults().await,
+            awake.status_with_faults().await,
+        );
         [first, second]
             .iter()
             .all(|status| status["faults"].as_object().unwrap().is_empty())

@@ -113,7 +113,11 @@ impl Sender {
         loop {
             // The spool takes what comes, so that nothing else bounds what has to be stored afterwards.
             tokio::time::sleep(Duration::from_millis(15)).await;
-            let request = self.http.post(&self.url).basic_auth(&self.key, Some("")).json(&body);
+            let request = self
+                .http
+                .post(&self.url)
+                .basic_auth(&self.key, Some(""))
+                .json(&body);
             if request
                 .send()
                 .await

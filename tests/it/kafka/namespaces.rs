@@ -206,7 +206,10 @@ async fn hosts_that_are_cut_off_and_joined_again_lose_nothing_and_double_nothing
 
     network.cut(INGEST);
     let before = platform.ledger.book().spooled;
-    until("the spool stands in", async || platform.ledger.book().spooled > before).await;
+    until("the spool stands in", async || {
+        platform.ledger.book().spooled > before
+    })
+    .await;
     // What had left before the cut may be acknowledged until then.
     let (logged, spooled) = platform.rates(time - Duration::from_secs(4)).await;
     report.line("ingest cut off for", format!("{time:.0?}"));
@@ -233,9 +236,7 @@ async fn hosts_that_are_cut_off_and_joined_again_lose_nothing_and_double_nothing
     report.line("a capture host cut off for", format!("{:.0?}", cut_at.elapsed()));
     network.join(CAPTURE);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let back = platform.capture[0]
-        .await_ready(200, "ready", PATIENCE)
-        .await;
+    let back = platform.capture[0].await_ready(200, "ready", PATIENCE).await;
     report.waited("joined: it is ready again after", back);
     platform.conclude(load, report).await;
 }

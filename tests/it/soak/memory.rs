@@ -66,9 +66,7 @@ async fn memory_stays_within_its_bound_under_a_flood() {
     let mut report = Report::new("memory", seed());
     let mut host = Host::new(&Settings::default());
     host.start().await;
-    host.await_ready(200, "ready", PATIENCE)
-        .await
-        .unwrap();
+    host.await_ready(200, "ready", PATIENCE).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = memory(host.pid().unwrap(), "VmRSS").unwrap();
     report.line("idle (VmRSS)", format!("{} MiB", idle >> 10));

@@ -49,10 +49,7 @@ async fn ingest_goes_on_while_postgresql_is_away() {
     };
     let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
     load.set_duplicates(10);
-    report.waited(
-        "ready at first",
-        host.await_ready(200, "ready", PATIENCE).await,
-    );
+    report.waited("ready at first", host.await_ready(200, "ready", PATIENCE).await);
     for outage in [Outage::Stopped, Outage::Frozen] {
         tokio::time::sleep(Duration::from_secs(2)).await;
         match outage {
