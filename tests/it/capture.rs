@@ -102,7 +102,7 @@ impl Bench {
             place: String::new(),
             name: owner.to_owned(),
             status: Status::default(),
-            shutdown_deadline: PATIENCE,
+            shutdown_deadline: Duration::from_secs(60),
         }
     }
 

@@ -174,7 +174,7 @@ async fn the_printed_curl_line_works() {
 
 #[tokio::test]
 async fn sigterm_under_load_loses_nothing_and_ends_within_its_deadline() {
-    let mut serve = Serve::start("shutdown_deadline = \"120s\"").await;
+    let mut serve = Serve::start("").await;
     let load = Load::start(&serve);
     load.reached(1000).await;
     serve.stop().await;
@@ -186,7 +186,7 @@ async fn sigterm_under_load_loses_nothing_and_ends_within_its_deadline() {
 
 #[tokio::test]
 async fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
-    let mut serve = Serve::start("shutdown_deadline = \"10m\"").await;
+    let mut serve = Serve::start("").await;
     // A PostgreSQL that stands still holds the shutdown up.
     let load = Load::start(&serve);
     load.reached(100).await;

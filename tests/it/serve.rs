@@ -19,6 +19,8 @@ use super::support::{DataDir, connect, value};
 /// How long anything may take that ought to take a second or two, on a machine that is busy: a wait that ends when its
 /// condition holds costs nothing by being allowed to be long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// What is not done by then ends a stop with a failure. Shorter than [`PATIENCE`].
+const SHUTDOWN_DEADLINE: &str = "150s";
 /// How long a command may take that has real work to do, such as an import.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(420);
 /// Where ports are drawn: below those that the kernel hands out for outgoing connections, so that a serve that
@@ -150,6 +152,7 @@ impl Serve {
         command
             .env("MOMSFLOW_HTTP__LISTEN", self.http.to_string())
             .env("MOMSFLOW_ADMIN__LISTEN", self.admin.to_string())
+            .env("MOMSFLOW_SHUTDOWN_DEADLINE", SHUTDOWN_DEADLINE)
             .stdout(output("serve.out"))
             .stderr(output("serve.log"));
         self.process = Some(command.spawn().unwrap());
@@ -164,7 +167,8 @@ impl Serve {
             if let Some(status) = process.try_wait().unwrap() {
                 panic!("serve ended with {status}\n{}", self.log_tail());
             }
-            let answer = client.get(format!("http://{}/ready", self.admin)).send().await;
+            let ask = client.get(format!("http://{}/ready", self.admin));
+            let answer = ask.timeout(Duration::from_secs(10)).send().await;
             if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
                 return;
             }
