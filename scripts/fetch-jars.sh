@@ -20,10 +20,16 @@ cmp -s "$manifest" "$cache/.installed" && exit 0
 echo "fetching $name from Maven Central" >&2
 rm -rf "$cache"
 mkdir -p "$cache"
-mvn --quiet --batch-mode --file "$manifest" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$PWD/$cache/libs" >&2 || {
-    echo "$name cannot be fetched: is Maven Central reachable?" >&2
-    exit 1
-}
+attempt=1
+until mvn --quiet --batch-mode --file "$manifest" dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$PWD/$cache/libs" >&2; do
+    if [ "$attempt" -ge 4 ]; then
+        echo "$name cannot be fetched: is Maven Central reachable?" >&2
+        exit 1
+    fi
+    # What has arrived by then is kept in Maven's own folder.
+    sleep $((attempt * 5))
+    attempt=$((attempt + 1))
+done
 # Copied last, so that an interrupted download is repeated.
 cp "$manifest" "$cache/.installed"

@@ -88,8 +88,12 @@ make_venv() {
         say "installing the Python packages of $2"
         rm -rf "$1"
         python3 -m venv "$1"
-        "$1/bin/pip" install --quiet --disable-pip-version-check --retries 8 -r "$2" ||
-            fail "The Python packages of $2 cannot be installed: is PyPI reachable?"
+        attempt=1
+        until "$1/bin/pip" install --quiet --disable-pip-version-check --retries 8 -r "$2"; do
+            [ "$attempt" -lt 4 ] || fail "The Python packages of $2 cannot be installed: is PyPI reachable?"
+            sleep $((attempt * 5))
+            attempt=$((attempt + 1))
+        done
         # Copied last, so that an interrupted installation is repeated.
         cp "$2" "$1/requirements.txt"
     fi
@@ -102,5 +106,6 @@ if [ "$purpose" = test ]; then
     make_venv "${SDK_VENV:-tests/.cache/venv-sdk}" sdk/python/requirements-test.txt
     scripts/fetch-cdnow.sh "$TEST_VENV/bin/python"
     scripts/fetch-kafka.sh
-    scripts/fetch-jars.sh peers tests/benches/peers/pom.xml
+    # No test needs them.
+    scripts/fetch-jars.sh peers tests/benches/peers/pom.xml || say "the peers of the benches are left out"
 fi

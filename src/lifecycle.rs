@@ -207,7 +207,7 @@ mod tests {
             token.cancelled().await;
             Ok::<_, String>(())
         });
-        assert!(tasks.stop(deadline_in(Duration::from_secs(5))).await);
+        assert!(tasks.stop(deadline_in(Duration::from_secs(60))).await);
 
         let mut tasks = Tasks::new("late");
         tasks.spawn("late", std::future::pending::<Result<(), String>>());

@@ -22,7 +22,7 @@ use crate::private::{sync_folder, write_whole};
 
 /// So that dashboards leave capture its share of `max_connections`.
 const READER_CONNECTIONS: u32 = 50;
-const REMOVAL_TRIES: u32 = 20;
+const REMOVAL_TRIES: u32 = 200;
 const REMOVAL_WAIT: Duration = Duration::from_millis(50);
 
 /// Runs initdb in a folder of its own and renames that when it is done, so that a cluster which exists is whole.

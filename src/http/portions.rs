@@ -191,7 +191,7 @@ mod tests {
         let writer = tokio::spawn(async move {
             client.write_all(&bytes).await.unwrap();
         });
-        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), turns(connection));
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(120), turns(connection));
         let (turns, largest) = reading.await.unwrap();
         writer.await.unwrap();
         assert!(turns.iter().all(|turn| turn.len() <= PORTION));
@@ -209,7 +209,7 @@ mod tests {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
         });
-        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), turns(connection));
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(120), turns(connection));
         let (turns, _) = reading.await.unwrap();
         writer.await.unwrap();
         assert_eq!(turns.concat(), (0..50u8).collect::<Vec<_>>());

@@ -20,7 +20,8 @@ pub struct Guilty {
 }
 
 /// Bisects a batch by COPY under savepoints, in a transaction that is rolled back. Stops when it has found more
-/// than `most`: there is no end to them then.
+/// than `most`: there is no end to them then. Who is found is tried once more at the end: a cause that passed meanwhile
+/// made those look guilty that came first, while all others were taken.
 ///
 /// # Errors
 /// Anything but a data error, such as an outage in the middle: to be tried again.
@@ -51,20 +52,23 @@ pub async fn find_guilty(
         };
         match try_rows(&mut transaction, lease, &rows, destination.table()).await? {
             None => {}
-            Some((code, reason)) if rows.len() == 1 => guilty.push(Guilty {
-                offset: rows[0].offset,
-                code,
-                reason,
-            }),
+            Some(_) if rows.len() == 1 => guilty.push((rows, destination.table())),
             Some(_) => {
                 let (first, second) = rows.split_at(rows.len() / 2);
                 unchecked.extend([(month, first.to_vec()), (month, second.to_vec())]);
             }
         }
     }
+    let mut confirmed = Vec::new();
+    for (rows, table) in guilty {
+        if let Some((code, reason)) = try_rows(&mut transaction, lease, &rows, table).await? {
+            let offset = rows[0].offset;
+            confirmed.push(Guilty { offset, code, reason });
+        }
+    }
     transaction.rollback().await?;
-    guilty.sort_by_key(|guilty| guilty.offset);
-    Ok(guilty)
+    confirmed.sort_by_key(|guilty| guilty.offset);
+    Ok(confirmed)
 }
 
 /// Tries to copy rows and takes that back; the data error if there was one.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
@@ -21,9 +21,14 @@ use tokio_postgres::{Client, Config};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::serve::until;
+use crate::serve::{PATIENCE, until};
 use crate::shared::event_store;
 use crate::support::{DataDir, connect, value};
+
+/// Longer than a busy machine stands still, so that a lease is lost where a test wants it to be lost.
+const LEASE: Duration = Duration::from_secs(30);
+/// For tests that wait for a lease's end.
+const SHORT_LEASE: Duration = Duration::from_secs(10);
 
 /// A capture over a log and a database of its own.
 struct Bench {
@@ -33,6 +38,7 @@ struct Bench {
     client: Client,
     clock: Clock,
     health: Health,
+    lease: Duration,
     running: Option<(CancellationToken, JoinHandle<Result<(), String>>)>,
 }
 
@@ -52,6 +58,10 @@ impl Bench {
     }
 
     async fn at(now: Timestamp) -> Self {
+        Self::with_lease(now, LEASE).await
+    }
+
+    async fn with_lease(now: Timestamp, lease: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(now);
         let settings = config::EventLog {
@@ -69,6 +79,7 @@ impl Bench {
             client,
             clock,
             health: Health::default(),
+            lease,
             running: None,
         };
         bench.start("one");
@@ -83,7 +94,7 @@ impl Bench {
             clock: self.clock.clone(),
             health: self.health.clone(),
             config: config::Capture {
-                lease: Duration::from_secs(3),
+                lease: self.lease,
                 ..config::Capture::default()
             },
             backdate_from: "2000-01-01T00:00:00Z".parse().unwrap(),
@@ -91,7 +102,7 @@ impl Bench {
             place: String::new(),
             name: owner.to_owned(),
             status: Status::default(),
-            shutdown_deadline: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(60),
         }
     }
 
@@ -126,6 +137,20 @@ impl Bench {
         value(&self.client, query).await
     }
 
+    /// Waits until the first partition's lease was renewed for longer than it would have lasted by itself.
+    async fn lease_is_outlived(&self) {
+        let query = format!(
+            "SELECT expires_at + interval '{} s' FROM leases WHERE log_partition = 0",
+            self.lease.as_secs()
+        );
+        let end = value(&self.client, &query).await;
+        let outlived = format!("SELECT expires_at > '{end}' FROM leases WHERE log_partition = 0");
+        until("the lease is renewed", async || {
+            value(&self.client, &outlived).await == "t"
+        })
+        .await;
+    }
+
     /// Waits until every record of the log is accounted for.
     async fn drained(&self) {
         let mut ends = 0;
@@ -133,17 +158,19 @@ impl Bench {
             ends += self.log.offsets(partition).await.unwrap().end;
         }
         let query = "SELECT coalesce(sum(next_offset), 0) FROM positions";
-        for _ in 0..400 {
-            if value(&self.client, query).await == ends.to_string() {
+        let begun = Instant::now();
+        loop {
+            let reached = value(&self.client, query).await;
+            if reached == ends.to_string() {
                 return;
             }
+            let faults = self.health.faults();
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not drained: {reached} of {ends}; faults {faults:?}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!(
-            "not drained: {} of {ends}; faults {:?}",
-            value(&self.client, query).await,
-            self.health.faults()
-        );
     }
 
     async fn count(&self, from: &str) -> String {
@@ -450,7 +477,7 @@ async fn the_one_event_that_postgres_refuses_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::with_lease(Timestamp::now(), SHORT_LEASE).await;
     bench.drained().await;
     bench
         .client
@@ -463,25 +490,19 @@ async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
         .unwrap();
     let values = (0..2000).map(|_| encoded(&bench.clock, Uuid::new_v4())).collect();
     bench.append(0, values).await;
-    for _ in 0..100 {
-        if !bench.health.faults().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let faults = format!("{:?}", bench.health.faults());
-    assert!(faults.contains("too many"), "{faults}");
+    until("it says why it is paused", async || {
+        format!("{:?}", bench.health.faults()).contains("too many")
+    })
+    .await;
     assert_eq!(bench.count("dead_letters").await, "0");
     let lease = bench.lease_of_the_first_partition().await;
-    for _ in 0..10 {
-        // Longer than the lease, and several tries.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(
-            bench.lease_of_the_first_partition().await,
-            lease,
-            "a pause keeps it"
-        );
-    }
+    // Over several tries.
+    bench.lease_is_outlived().await;
+    assert_eq!(
+        bench.lease_of_the_first_partition().await,
+        lease,
+        "a pause keeps it"
+    );
     bench
         .client
         .batch_execute("DROP TRIGGER refuse ON events")
@@ -490,20 +511,14 @@ async fn when_postgres_refuses_everything_capture_pauses_and_loses_nothing() {
     bench.drained().await;
     assert_eq!(bench.account().await, "2000 0 0 0 0 0");
     // The commit is seen in SQL a moment before the worker says that it is well.
-    for _ in 0..100 {
-        if bench.health.faults().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(bench.health.faults().is_empty());
+    until("it is healthy", async || bench.health.faults().is_empty()).await;
     assert_eq!(bench.lease_of_the_first_partition().await, lease);
     bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_log_is_away_its_only_reader_keeps_its_leases_and_says_who_is_away() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::with_lease(Timestamp::now(), SHORT_LEASE).await;
     bench.stop().await;
     let log = Arc::new(Reachable {
         log: bench.log.clone(),
@@ -528,7 +543,7 @@ async fn while_the_log_is_away_its_only_reader_keeps_its_leases_and_says_who_is_
         reason.contains("no answer from the event log: cut off")
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    bench.lease_is_outlived().await;
     assert_eq!(bench.lease_of_the_first_partition().await, lease);
     log.is_cut.store(false, Ordering::SeqCst);
     bench.drained().await;
@@ -655,7 +670,7 @@ impl EventLog for Reachable {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_cannot_reach_the_log_leaves_its_share_to_others() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::with_lease(Timestamp::now(), SHORT_LEASE).await;
     let log = Arc::new(Reachable {
         log: bench.log.clone(),
         is_cut: AtomicBool::new(false),
@@ -669,7 +684,7 @@ async fn a_host_that_cannot_reach_the_log_leaves_its_share_to_others() {
     let running = tokio::spawn(other.run(token.clone()));
     let owners = "SELECT string_agg(DISTINCT owner, ' ' ORDER BY owner) FROM leases WHERE expires_at > now()";
     let owned_by = async |expected: &str| {
-        crate::serve::until(&format!("the owners are {expected}"), async || {
+        until(&format!("the owners are {expected}"), async || {
             value(&bench.client, owners).await == expected
         })
         .await;
@@ -684,14 +699,14 @@ async fn a_host_that_cannot_reach_the_log_leaves_its_share_to_others() {
     }
     bench.drained().await;
     owned_by("one").await;
-    crate::serve::until("the host says that it is cut off", async || {
+    until("the host says that it is cut off", async || {
         format!("{:?}", health.faults()).contains("the event log does not answer")
     })
     .await;
 
     log.is_cut.store(false, Ordering::SeqCst);
     owned_by("one two").await;
-    crate::serve::until("it is healthy", async || health.faults().is_empty()).await;
+    until("it is healthy", async || health.faults().is_empty()).await;
     assert_eq!(bench.account().await, "2 0 0 0 0 0");
     token.cancel();
     running.await.unwrap().unwrap();
@@ -704,7 +719,7 @@ async fn a_lease_that_is_handed_over_costs_the_giver_no_connection() {
     let owned = "SELECT string_agg(owner || ' ' || epoch || ' ' || take_overs, ', ' ORDER BY owner) FROM leases \
                  WHERE expires_at > now()";
     let owned_as = async |expected: &str| {
-        crate::serve::until(&format!("the leases are {expected}"), async || {
+        until(&format!("the leases are {expected}"), async || {
             value(&bench.client, owned).await == expected
         })
         .await;
@@ -738,7 +753,7 @@ async fn after_an_outage_each_host_has_what_it_had() {
     let database = postgres.events_config();
     migrate(&database, Database::Events).await.unwrap();
     // Its own database is not used.
-    let bench = Bench::new().await;
+    let bench = Bench::with_lease(Timestamp::now(), SHORT_LEASE).await;
     let hosts: Vec<_> = ["three", "four"]
         .into_iter()
         .map(|owner| {
@@ -757,15 +772,15 @@ async fn after_an_outage_each_host_has_what_it_had() {
                  WHERE expires_at > now()";
     let look = async || value(&connect(&database).await.unwrap(), owned).await;
     let is_shared = |owned: &str| owned.contains("three") && owned.contains("four");
-    crate::serve::until("each has one", async || is_shared(&look().await)).await;
+    until("each has one", async || is_shared(&look().await)).await;
     let before = look().await;
 
     postgres.stop().await.unwrap();
-    // Longer than a lease.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // So that neither host's word still holds.
+    tokio::time::sleep(SHORT_LEASE + Duration::from_secs(3)).await;
     let postgres = data.start().await;
-    crate::serve::until("each has one again", async || is_shared(&look().await)).await;
-    crate::serve::until("both are healthy", async || {
+    until("each has one again", async || is_shared(&look().await)).await;
+    until("both are healthy", async || {
         hosts.iter().all(|(_, health, _)| health.faults().is_empty())
     })
     .await;

@@ -14,6 +14,7 @@ use momsflow::config;
 use rand::Rng;
 
 use crate::log_contract::{fetch_all, holds_the_contract};
+use crate::serve::until;
 
 const FOLDER: &str = "MOMSFLOW_TEST_LOG_FOLDER";
 
@@ -200,17 +201,6 @@ async fn assert_all_there(log: &EmbeddedLog, acknowledged: &[(i64, Vec<Record>)]
     }
 }
 
-async fn becomes_healthy(log: &EmbeddedLog) {
-    let healthy = async {
-        while log.health().is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), healthy)
-        .await
-        .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_acknowledged_and_is_survived() {
     let Some(disk) = SmallDisk::mount(200) else {
@@ -229,7 +219,7 @@ async fn a_full_disk_loses_nothing_acknowledged_and_is_survived() {
     acknowledged.extend(again);
 
     std::fs::remove_file(&ballast).unwrap();
-    becomes_healthy(&log).await;
+    until("the log is healthy", async || log.health().is_ok()).await;
     let record = Record {
         key: "person".into(),
         value: "there is room again".into(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use momsflow::broker::Record;
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::http_support::serve;
+use crate::serve::until;
 
 /// Bodies of single events with the status, code and pointer of their refusal.
 fn hostile() -> Vec<(&'static str, String, u16, &'static str, &'static str)> {
@@ -581,15 +581,10 @@ async fn a_log_that_refuses_makes_the_process_unready() {
     ));
     for (refuses, status) in [(true, 503), (false, 200)] {
         server.log.refuses.store(refuses, Ordering::SeqCst);
-        let mut last = 0;
-        for _ in 0..60 {
-            last = server.send("GET", "/ready", &[], b"").await.status;
-            if last == status {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        assert_eq!(last, status);
+        until(&format!("/ready says {status}"), async || {
+            server.send("GET", "/ready", &[], b"").await.status == status
+        })
+        .await;
     }
     token.cancel();
     watch.await.unwrap().unwrap();

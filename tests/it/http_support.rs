@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,12 +23,16 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::serve::PATIENCE;
+
 /// Keeps what is appended; refuses all appends, or lets them wait, on demand.
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     pub partitions: Mutex<[Vec<Record>; 4]>,
     pub refuses: AtomicBool,
     pub hangs: AtomicBool,
+    /// How many appends wait, each of a partition's records.
+    pub waiting: AtomicUsize,
 }
 
 #[async_trait]
@@ -46,9 +50,11 @@ impl EventLog for MemoryLog {
     }
 
     async fn append(&self, partition: i32, records: Vec<Record>) -> Result<i64, LogError> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         while self.hangs.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         if self.refuses.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable("no space left on /dev/secret".to_owned()));
         }
@@ -183,7 +189,7 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         gate.clone(),
         &health,
         vec![ingest::routes(ingest.clone()), pixel::routes(pixel.clone())],
-        Duration::from_secs(1),
+        PATIENCE,
     )
     .unwrap();
     let (addr, stop) = (server.addr(), CancellationToken::new());
@@ -276,7 +282,7 @@ impl Running {
 
 fn exchange(addr: SocketAddr, request: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // A server that refuses early may close before all is written.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();

@@ -8,6 +8,8 @@ use momsflow::broker::fake::FakeLog;
 use momsflow::broker::{EventLog, LogError, OffsetRange, Record};
 use momsflow::clock::Clock;
 
+use crate::serve::PATIENCE;
+
 const NO_WAIT: Duration = Duration::ZERO;
 
 /// Runs the contract on an empty log of at least two partitions.
@@ -71,9 +73,10 @@ async fn fetches_from_the_middle_and_by_bytes(log: &dyn EventLog) {
     assert_eq!(all.len(), 58);
     for (place, offset) in [(0, base + 42), (30, base + 72)] {
         let appended_at = log.appended_at(0, offset).await.unwrap().unwrap();
-        // Kafka keeps two times, of producing and of appending, and which is seen depends on the way of reading.
+        // Kafka keeps two times, of producing and of appending, and which is seen depends on the way of reading. On a
+        // busy machine they are seconds apart.
         let differs = appended_at.duration_since(all[place].appended_at);
-        assert!(differs.abs() < jiff::SignedDuration::from_secs(1), "{differs}");
+        assert!(differs.abs() < jiff::SignedDuration::from_mins(5), "{differs}");
     }
     assert_eq!(log.appended_at(0, base + 100).await.unwrap(), None);
 }
@@ -99,13 +102,12 @@ async fn wakes_a_waiting_fetch(log: Arc<dyn EventLog>) {
     assert!(quiet.is_empty() && start.elapsed() >= Duration::from_millis(50));
 
     let waiter = log.clone();
-    let waiting = tokio::spawn(async move { waiter.fetch(1, end, 100, Duration::from_secs(30)).await });
+    let waiting = tokio::spawn(async move { waiter.fetch(1, end, 100, PATIENCE * 4).await });
     tokio::time::sleep(Duration::from_millis(20)).await;
     log.append(0, numbered(0..1)).await.unwrap();
     log.append(1, numbered(7..8)).await.unwrap();
-    let woken = tokio::time::timeout(Duration::from_secs(10), waiting)
-        .await
-        .unwrap();
+    // Long before it would have come back by itself.
+    let woken = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
     assert_eq!(woken.unwrap().unwrap()[0].value, "7");
 }
 
@@ -152,7 +154,7 @@ async fn shows_nothing_before_it_is_acknowledged_for(log: Arc<dyn EventLog>) {
         }
     });
     while next < target {
-        let read = log.fetch(0, next, 100, Duration::from_secs(10)).await.unwrap();
+        let read = log.fetch(0, next, 100, PATIENCE).await.unwrap();
         assert!(!read.is_empty(), "the writer goes on");
         assert!(
             read.iter()

@@ -199,7 +199,7 @@ async fn every_command_speaks_tls_as_the_config_says() {
             "true 0",
             "{way}"
         );
-        let status = serve.cli(&["status"]).await.expect(0);
+        let status = serve.status_text().await;
         assert!(status.contains(&format!("sslmode {mode}")), "{way}: {status}");
         let said = serve.log() + &serve.printed() + &status + &serve.cli(&["config", "show"]).await.expect(0);
         assert!(!said.contains(&server.password()), "{way}: {said}");

@@ -198,7 +198,7 @@ impl EmbeddedLog {
             parts: parts.collect(),
             bytes,
             answer,
-            _permit: permit.map_err(|_| shutting_down())?,
+            permit: permit.map_err(|_| shutting_down())?,
         }))?;
         answered.await.map_err(|_| shutting_down())?
     }

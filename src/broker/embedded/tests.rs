@@ -202,7 +202,7 @@ async fn a_log_that_failed_writes_again_without_a_restart() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), healthy)
+    tokio::time::timeout(Duration::from_secs(120), healthy)
         .await
         .unwrap();
     assert_eq!(log.append(0, vec![record("after")]).await.unwrap(), 1);

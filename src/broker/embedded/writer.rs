@@ -66,7 +66,15 @@ pub(super) struct Append {
     pub(super) bytes: usize,
     /// Hears the offset of the first record.
     pub(super) answer: oneshot::Sender<Result<i64, LogError>>,
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Append {
+    /// Answers the caller, whose share of the queue is free by then.
+    fn answer(self, outcome: Result<i64, LogError>) {
+        drop(self.permit);
+        let _ = self.answer.send(outcome);
+    }
 }
 
 /// Owns the last segment and the partitions' ends.
@@ -155,12 +163,12 @@ impl Writer {
             Ok(bases) => {
                 self.publish();
                 for (append, base) in appends.into_iter().zip(bases) {
-                    let _ = append.answer.send(Ok(base));
+                    append.answer(Ok(base));
                 }
             }
             Err(reason) => {
                 for append in appends {
-                    let _ = append.answer.send(Err(LogError::Unavailable(reason.clone())));
+                    append.answer(Err(LogError::Unavailable(reason.clone())));
                 }
             }
         }

@@ -149,11 +149,15 @@ mod tests {
         let leaders = Arc::new(Leaders::new(Arc::new(access), "events".to_owned()));
         let questions = AtomicUsize::new(0);
         let answers = async {
-            let mut open = Vec::new();
-            loop {
-                open.push(broker.accept().await);
-                questions.fetch_add(1, Ordering::Relaxed);
-            }
+            let mut open = vec![broker.accept().await];
+            questions.fetch_add(1, Ordering::Relaxed);
+            let others = async {
+                loop {
+                    open.push(broker.accept().await);
+                    questions.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            let _ = timeout(Duration::from_millis(300), others).await;
         };
         let partitions = (0..3).map(|partition| Leader::new(leaders.clone(), partition));
         let partitions: Vec<_> = partitions.collect();
@@ -161,7 +165,6 @@ mod tests {
         tokio::select! {
             _ = asked => unreachable!("nobody answers"),
             () = answers => {}
-            () = tokio::time::sleep(Duration::from_millis(300)) => {}
         }
         assert_eq!(questions.load(Ordering::Relaxed), 1);
     }

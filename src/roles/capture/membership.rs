@@ -24,7 +24,7 @@ pub(super) const PART: &str = "capture leases";
 /// What is looked at again when it expires is looked at a moment later, when it surely has.
 const MOMENT: Duration = Duration::from_millis(50);
 /// How long the others may need to be back after an outage; their attempts are `LONGEST_WAIT` apart.
-const SETTLING: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long a stop waits for PostgreSQL to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);

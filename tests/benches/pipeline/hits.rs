@@ -59,7 +59,7 @@ impl Hits {
         let mut outcome = Outcome::default();
         loop {
             let sent = Instant::now();
-            if sent >= begin + self.window {
+            if sent >= begin + self.window && outcome.accepted > 0 {
                 return outcome;
             }
             ask(&mut connection, &request, &mut answer).await;

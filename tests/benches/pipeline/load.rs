@@ -210,7 +210,8 @@ impl Client {
             } else {
                 Instant::now()
             };
-            if sent >= end {
+            // Each sends once, however late it comes to it.
+            if sent >= end && round > 0 {
                 return outcome;
             }
             connection = self.post(connection, round, sent, &mut outcome).await;

@@ -1,15 +1,15 @@
 //! nginx as a pixel: an image, an id in a cookie, a line in a log.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::{cpu_of, signal_term};
+use crate::process::{cpu_of, free_address, signal_term};
 
 const PROGRAM: &str = "/usr/sbin/nginx";
-const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running nginx with as many workers as there are cores.
 pub struct Nginx {
@@ -25,7 +25,7 @@ impl Nginx {
             return None;
         }
         fs::create_dir_all(folder).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let config = folder.join("nginx.conf");
         fs::write(&config, text(folder, address)).unwrap();
         let child = Command::new(PROGRAM)

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,9 @@ use crate::load::exchange;
 pub const KEY: &str = "bench-key";
 /// What a server prints before its address, be it momsflow or a peer.
 pub const ADDRESS: &str = "http://";
-const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// Below what the kernel hands out for outgoing connections, and apart from what embedded PostgreSQLs draw.
+const PORTS: std::ops::Range<u16> = 10_000..20_000;
 
 /// A folder below target/, or in `MOMSFLOW_BENCH_DIR` to measure another disk. It goes when it is dropped, with
 /// every process that works in it.
@@ -197,6 +199,16 @@ impl Drop for Process {
 fn address(line: &str) -> Option<SocketAddr> {
     let address = line.split_once(ADDRESS)?.1;
     address.trim().trim_end_matches("/metrics").parse().ok()
+}
+
+/// A loopback address whose port is free now, to be bound later.
+pub fn free_address() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(PORTS)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A GET; returns status and body.

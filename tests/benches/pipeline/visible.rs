@@ -28,7 +28,7 @@ const MARKER_EVERY: Duration = Duration::from_millis(20);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// For a marker that SQL never shows.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub async fn measure(sizes: &Sizes, server: &Process, report: &mut Report) {
     eprintln!("acknowledged to visible");
@@ -149,7 +149,7 @@ async fn mark(load: Load, pending: Pending) -> usize {
     let mut answer = Vec::new();
     let end = Instant::now() + single.window;
     let mut sent = 0;
-    while Instant::now() < end {
+    while sent == 0 || Instant::now() < end {
         let request = single.request(&mut traffic, Timestamp::now());
         let id = request.first_id();
         assert_eq!(

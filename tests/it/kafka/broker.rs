@@ -18,7 +18,7 @@ use super::console::{java_at, libraries};
 use crate::place::Place;
 use crate::serve::{free_address, watch};
 
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Names a broker that runs already, as `host:port`.
 const GIVEN: &str = "MOMSFLOW_TEST_KAFKA";
 

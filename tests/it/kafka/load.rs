@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -23,29 +23,50 @@ pub fn track(id: &str) -> Value {
 /// Clients that send batches, each again until it is acknowledged.
 pub struct Load {
     over: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Load {
     pub fn start(serve: &Serve, clients: u32) -> Self {
         let over = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::<AtomicUsize>::default();
         let client = |number| {
-            let (http, url, key) = (serve.client(), serve.url("/v1/batch"), serve.write_key());
-            tokio::spawn(send(http, url, key, number, over.clone()))
+            let sender = Sender {
+                http: serve.client(),
+                url: serve.url("/v1/batch"),
+                key: serve.write_key(),
+                client: number,
+                over: over.clone(),
+                acknowledged: acknowledged.clone(),
+            };
+            tokio::spawn(sender.run())
         };
         let clients = (0..clients).map(client).collect();
-        Self { over, clients }
+        Self {
+            over,
+            acknowledged,
+            clients,
+        }
     }
 
-    /// Ends it; gives the ids of all that was acknowledged.
+    /// Waits until so many events are acknowledged.
+    pub async fn reached(&self, events: usize) {
+        until("there is load enough", async || {
+            self.acknowledged.load(Ordering::Relaxed) >= events
+        })
+        .await;
+    }
+
+    /// Ends it once it is enough to show anything; gives the ids of all that was acknowledged.
     pub async fn end(self) -> HashSet<String> {
+        self.reached(1000).await;
         self.over.store(true, Ordering::Relaxed);
         let mut acknowledged = HashSet::new();
         for client in self.clients {
             acknowledged.extend(client.await.unwrap());
         }
         println!("{} events acknowledged", acknowledged.len());
-        assert!(acknowledged.len() > 1000, "too little load to show anything");
         acknowledged
     }
 
@@ -58,43 +79,58 @@ impl Load {
     }
 }
 
-/// Sends batches and repeats each until it is acknowledged; gives the ids.
-async fn send(
+/// One of the clients.
+struct Sender {
     http: reqwest::Client,
     url: String,
     key: String,
     client: u32,
     over: Arc<AtomicBool>,
-) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    let mut number = 0;
-    while !over.load(Ordering::Relaxed) {
-        let ids: Vec<_> = (0..50)
-            .map(|place| format!("{client}-{number}-{place}"))
-            .collect();
+    acknowledged: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    /// Sends batches and repeats each until it is acknowledged; gives the ids.
+    async fn run(self) -> Vec<String> {
+        let mut acknowledged = Vec::new();
+        let mut number = 0;
+        while !self.over.load(Ordering::Relaxed) {
+            let ids: Vec<_> = (0..50)
+                .map(|place| format!("{}-{number}-{place}", self.client))
+                .collect();
+            self.send(&ids).await;
+            self.acknowledged.fetch_add(ids.len(), Ordering::Relaxed);
+            acknowledged.extend(ids);
+            number += 1;
+        }
+        acknowledged
+    }
+
+    async fn send(&self, ids: &[String]) {
         let batch: Vec<_> = ids.iter().map(|id| track(id)).collect();
         let body = json!({"batch": batch});
         let mut last_try = None;
         loop {
             // The spool takes what comes, so that nothing else bounds what has to be stored afterwards.
             tokio::time::sleep(Duration::from_millis(15)).await;
-            let request = http.post(&url).basic_auth(&key, Some("")).json(&body);
+            let request = self
+                .http
+                .post(&self.url)
+                .basic_auth(&self.key, Some(""))
+                .json(&body);
             if request
                 .send()
                 .await
                 .is_ok_and(|answer| answer.status() == StatusCode::OK)
             {
-                break;
+                return;
             }
-            if over.load(Ordering::Relaxed) {
+            if self.over.load(Ordering::Relaxed) {
                 let since = *last_try.get_or_insert_with(Instant::now);
                 assert!(since.elapsed() < PATIENCE, "nothing is acknowledged any more");
             }
         }
-        acknowledged.extend(ids);
-        number += 1;
     }
-    acknowledged
 }
 
 /// Waits until an event of each partition was acknowledged.

@@ -29,7 +29,7 @@ use momsflow::config;
 use rustix::process::Signal;
 
 use crate::log_contract::{fetch_all, holds_the_contract};
-use crate::serve::until;
+use crate::serve::{PATIENCE, until};
 use broker::{Broker, shared, topic_on};
 use console::{console_produce, topics};
 
@@ -133,27 +133,26 @@ async fn a_broker_that_dies_or_stands_still_costs_nothing_that_was_acknowledged(
     let began = Instant::now();
     tokio::task::block_in_place(|| broker.start_again());
     let start = began.elapsed();
-    if let Err(refused) = bridged.await.unwrap() {
-        assert!(
-            start > Duration::from_secs(12),
-            "{refused} after a start of {start:?}"
-        );
+    let bridged = bridged.await.unwrap();
+    println!("bridged over a start of {start:.1?}: {bridged:?}");
+    if let Err(refused) = bridged {
         // The machine is busy, and patience ended: the caller comes again.
+        assert!(matches!(refused, LogError::Unavailable(_)), "{refused:?}");
         until_appended(&log, "bridged").await;
     }
     acknowledged.push("bridged".to_owned());
 
     broker.signal(Signal::STOP);
+    let began = Instant::now();
     let refused = log.append(0, vec![record("k", "lost or late")]).await;
+    let whole_patience = began.elapsed();
     assert!(matches!(refused, Err(LogError::Unavailable(_))), "{refused:?}");
     assert!(log.health().is_err());
     let began = Instant::now();
     let again = log.append(0, vec![record("k", "lost or late")]).await;
     assert!(matches!(again, Err(LogError::Unavailable(_))), "{again:?}");
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "later calls fail early"
-    );
+    // Which is ten times as much.
+    assert!(began.elapsed() < whole_patience, "later calls fail early");
     let read = log.fetch(0, 0, 1 << 20, Duration::ZERO).await;
     assert!(matches!(read, Err(LogError::Unavailable(_))), "{read:?}");
     broker.signal(Signal::CONT);
@@ -200,7 +199,7 @@ async fn a_topic_made_anew_is_noticed_and_is_another_log() {
     .await;
     let anew = open(&config).await;
     assert_ne!(anew.log_id(), log.log_id());
-    let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
+    let ended = tokio::time::timeout(PATIENCE, running).await;
     let reason = ended.unwrap().unwrap().unwrap_err();
     assert!(reason.contains("made anew"), "{reason}");
 }

@@ -11,6 +11,7 @@ use super::console::{console_produce, tool, topics};
 use super::raw_producer::{batch, produce, record as raw_record};
 use super::{MAX_EVENT, open, record};
 use crate::log_contract::fetch_all;
+use crate::serve::PATIENCE;
 
 /// 1998, when momsflow was not there yet.
 const LONG_AGO: i64 = 900_000_000_000;
@@ -144,7 +145,7 @@ async fn transaction_markers_are_passed_over() {
     assert!(quiet.is_empty());
     let waiting = tokio::spawn({
         let log = log.clone();
-        async move { log.fetch(0, end - 1, 1000, Duration::from_secs(20)).await }
+        async move { log.fetch(0, end - 1, 1000, PATIENCE).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
     log.append(0, vec![record("k", "behind")]).await.unwrap();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use momsflow::config;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::broker::{Broker, shared, topic_on};
 use super::console::{console_produce, delete_records};
 use super::load::{Load, acknowledged_again, track};
-use crate::serve::Serve;
+use crate::serve::{Serve, until};
 
 pub fn toml(kafka: &config::Kafka) -> String {
     format!(
@@ -58,6 +58,17 @@ async fn garbage_becomes_dead_letters_and_its_neighbours_are_stored() {
     serve.stop().await;
 }
 
+/// What status knows of lost records; a store that takes its time is not waited for there.
+async fn gaps(serve: &Serve) -> Value {
+    let mut gaps = Value::Null;
+    until("the gaps are known", async || {
+        gaps = serve.status().await["gaps"].take();
+        !gaps.is_null()
+    })
+    .await;
+    gaps
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kafka_deleted_before_it_was_stored_is_a_gap_that_status_names() {
     let Some(broker) = shared() else { return };
@@ -71,7 +82,7 @@ async fn what_kafka_deleted_before_it_was_stored_is_a_gap_that_status_names() {
     assert_eq!(status, StatusCode::OK);
     serve.settle().await;
     assert_eq!(
-        serve.status().await["gaps"],
+        gaps(&serve).await,
         json!({"count": 0, "records": 0, "newest": []})
     );
     serve.stop().await;
@@ -84,13 +95,18 @@ async fn what_kafka_deleted_before_it_was_stored_is_a_gap_that_status_names() {
     assert_eq!(stored(&serve).await, "6 6");
     let account = "SELECT concat_ws(' ', stored, \"foreign\", gap, next_offset) FROM positions";
     assert_eq!(serve.value(account).await, "6 1 3 10");
-    let gaps = serve.status().await["gaps"].take();
+    let gaps = gaps(&serve).await;
     let newest = &gaps["newest"][0];
     assert_eq!(
         (&gaps["count"], &gaps["records"], &newest["from"], &newest["to"]),
         (&json!(1), &json!(3), &json!(5), &json!(8))
     );
-    let said = serve.cli(&["status"]).await.expect(0);
+    let mut said = String::new();
+    until("status names it", async || {
+        said = serve.status_text().await;
+        said.contains("LOST: ")
+    })
+    .await;
     assert!(said.contains("LOST: 3 records"), "{said}");
     assert!(said.contains("partition 0, offsets 5..8, noticed at"), "{said}");
     assert!(serve.log().contains("events are lost"));

@@ -13,10 +13,9 @@ use uuid::Uuid;
 use super::event::{Event, Route, SERVER, Way};
 use super::host::{Host, tail};
 use super::ledger::Book;
+use crate::serve::PATIENCE;
 use crate::support::{connect, status, value};
 
-/// How long PostgreSQL may take to recover after the last kill.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How many ids a difference shows.
 const SHOWN: usize = 20;
 

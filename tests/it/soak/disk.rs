@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::load::{Load, Manner};
 use super::report::Report;
 use super::{DRAIN_PATIENCE, TURN, seed};
+use crate::serve::PATIENCE;
 
 const SIZE: &str = "size=420m,mode=755";
 const MIN_FREE: u64 = 48 << 20;
@@ -112,8 +113,7 @@ impl Step {
     /// Fills the disk, waits until it is refused, stays there, makes room, and waits until all is well again.
     async fn take(&self, report: &mut Report, host: &mut Host, filler: &Path, ledger: &Ledger) {
         let (name, before) = (self.name, refused(ledger));
-        fill(filler, self.leave);
-        let unready = host.await_ready(503, "disk", Duration::from_secs(20)).await;
+        let unready = full(filler, self.leave, host).await;
         report.waited(&format!("{name}: /ready says so after"), unready);
         for _ in 0..6 {
             // What PostgreSQL or the log give back is taken again.
@@ -133,9 +133,21 @@ impl Step {
         if host.pid().is_none() {
             host.start().await;
         }
-        let back = host.await_ready(200, "ready", Duration::from_secs(45)).await;
+        let back = host.await_ready(200, "ready", PATIENCE).await;
         report.waited(&format!("{name}: ready again after"), back);
         tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Fills the disk, again and again since others give some of it back, until `/ready` says so.
+async fn full(filler: &Path, leave: u64, host: &Host) -> Result<Duration, String> {
+    let begun = Instant::now();
+    loop {
+        fill(filler, leave);
+        let unready = host.await_ready(503, "disk", Duration::from_secs(1)).await;
+        if unready.is_ok() || begun.elapsed() > PATIENCE {
+            return unready.map(|_| begun.elapsed());
+        }
     }
 }
 
@@ -145,12 +157,17 @@ async fn restart_full(report: &mut Report, host: &mut Host, filler: &Path) {
     host.kill();
     fill(filler, 0);
     host.launch();
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    let begun = Instant::now();
+    let is_clear = |said: &str| said.contains("No space left on device") || said.contains("disk");
+    while begun.elapsed() < PATIENCE && !is_clear(&host.said()[before..]) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // And what it does then.
+    tokio::time::sleep(Duration::from_secs(8)).await;
     let said = host.said().split_off(before);
     let is_running = host.exited().is_none();
     report.line("restarted while full", if is_running { "runs" } else { "ended" });
-    let is_clear = said.contains("No space left on device") || said.contains("disk");
-    if !is_clear {
+    if !is_clear(&said) {
         report.fault(format!("it does not say that the disk is full:\n{said}"));
     }
     let last: Vec<_> = said.lines().rev().take(3).collect();

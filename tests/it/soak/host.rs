@@ -14,10 +14,8 @@ use tokio_postgres::Config;
 use super::client::Client;
 use super::event::{SERVER, WEB};
 use crate::place::Place;
-use crate::serve::watch;
+use crate::serve::{PATIENCE, watch};
 use crate::support::DataDir;
-
-const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What differs between the tests' configurations.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +143,7 @@ impl Host {
                 return true;
             }
             assert!(
-                begun.elapsed() < START_PATIENCE,
+                begun.elapsed() < PATIENCE,
                 "it does not come up:\n{}",
                 tail(&self.log(), 30)
             );

@@ -15,6 +15,7 @@ use super::event::{Event, Route, SERVER};
 use super::host::{Host, Settings, memory};
 use super::report::Report;
 use super::{TURN, seconds, seed};
+use crate::serve::PATIENCE;
 
 const SHORT: Duration = Duration::from_secs(12);
 /// `http.in_flight` by default, and 100 MB beside it.
@@ -65,9 +66,7 @@ async fn memory_stays_within_its_bound_under_a_flood() {
     let mut report = Report::new("memory", seed());
     let mut host = Host::new(&Settings::default());
     host.start().await;
-    host.await_ready(200, "ready", Duration::from_secs(20))
-        .await
-        .unwrap();
+    host.await_ready(200, "ready", PATIENCE).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = memory(host.pid().unwrap(), "VmRSS").unwrap();
     report.line("idle (VmRSS)", format!("{} MiB", idle >> 10));

@@ -33,7 +33,7 @@ use load::{Load, Manner};
 use report::Report;
 
 const SHORT: Duration = Duration::from_secs(36);
-const DRAIN_PATIENCE: Duration = Duration::from_secs(180);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(420);
 /// The rates of duplicates, in a thousand; they take turns.
 const DUPLICATES: [u32; 3] = [0, 10, 1000];
 

@@ -13,13 +13,13 @@ use super::ledger::Ledger;
 use super::load::{Load, Manner};
 use super::report::Report;
 use super::{DRAIN_PATIENCE, TURN, seconds, seed};
+use crate::serve::{PATIENCE, until};
 use crate::support::{DataDir, connect};
 
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(60);
-const READY_PATIENCE: Duration = Duration::from_secs(30);
-/// Events a second: far below what a debug build takes.
-const LEAST_RATE: f64 = 50.0;
+/// Events that show that ingest goes on.
+const SOME: usize = 200;
 
 /// How PostgreSQL is away.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +49,7 @@ async fn ingest_goes_on_while_postgresql_is_away() {
     };
     let load = Load::start(&[host.addr], Host::keys(), manner, seed, &ledger);
     load.set_duplicates(10);
-    report.waited(
-        "ready at first",
-        host.await_ready(200, "ready", READY_PATIENCE).await,
-    );
+    report.waited("ready at first", host.await_ready(200, "ready", PATIENCE).await);
     for outage in [Outage::Stopped, Outage::Frozen] {
         tokio::time::sleep(Duration::from_secs(2)).await;
         match outage {
@@ -64,7 +61,7 @@ async fn ingest_goes_on_while_postgresql_is_away() {
             Outage::Stopped => postgres = EmbeddedPostgres::start(again(&server, &postgres)).await.unwrap(),
             Outage::Frozen => signal_all(&server, Signal::CONT),
         }
-        let back = host.await_ready(200, "ready", READY_PATIENCE).await;
+        let back = host.await_ready(200, "ready", PATIENCE).await;
         report.waited(&format!("{outage:?}: ready again after"), back);
     }
     load.finish().await;
@@ -98,19 +95,19 @@ fn settings(postgres: &EmbeddedPostgres) -> Settings {
 async fn endure(outage: Outage, host: &Host, ledger: &Ledger, report: &mut Report) {
     let time = if seconds(SHORT) > SHORT { LONG } else { SHORT };
     let (begun, before) = (Instant::now(), acknowledged(ledger));
-    let unready = host.await_ready(503, "capture", time).await;
+    let unready = host.await_ready(503, "capture", PATIENCE).await;
     report.waited(&format!("{outage:?}: /ready says so after"), unready);
+    let unready_at = acknowledged(ledger);
+    until(&format!("{outage:?}: ingest goes on"), async || {
+        acknowledged(ledger) >= unready_at + SOME
+    })
+    .await;
     tokio::time::sleep(time.saturating_sub(begun.elapsed())).await;
     let rate = (acknowledged(ledger) - before) as f64 / begun.elapsed().as_secs_f64();
     report.line(
         &format!("{outage:?}: acknowledged meanwhile"),
         format!("{rate:.0}/s"),
     );
-    if rate < LEAST_RATE {
-        report.fault(format!(
-            "{outage:?}: only {rate:.0} events/s were acknowledged meanwhile"
-        ));
-    }
 }
 
 fn again(server: &DataDir, postgres: &EmbeddedPostgres) -> Options {

@@ -25,7 +25,7 @@ const LEASE: Duration = Duration::from_secs(3);
 /// Longer than a lease.
 const FREEZE: Duration = LEASE.saturating_add(Duration::from_secs(2));
 /// A host that has just started may have no partition yet.
-const TRIES: u32 = 8;
+const TRIES: u32 = 30;
 /// It is away for that long when it is on its way back.
 const KAFKA_START: Duration = Duration::from_secs(3);
 const DELAY: Duration = Duration::from_millis(100);
@@ -187,9 +187,8 @@ impl Struck {
             return false;
         };
         let client = self.platform.postgres.events().await;
-        let month = "SELECT 'events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')";
-        let month = crate::support::value(&client, month).await;
-        let lock = format!("BEGIN; LOCK TABLE {month} IN SHARE MODE");
+        // With all of its months: at a month's border there are two.
+        let lock = "BEGIN; LOCK TABLE events IN SHARE MODE";
         let count = |wait: &str| {
             let copying = "FROM pg_stat_activity WHERE query LIKE 'COPY events_%' AND state = 'active'";
             format!("SELECT count(*) >= 4, count(*) > 0 {copying} AND {wait}")
@@ -198,7 +197,7 @@ impl Struck {
         let held_up = count("wait_event_type = 'Lock'");
         // Others are done by then with what they waited with.
         let stuck = count("wait_event = 'ClientRead' AND query_start < now() - interval '500 ms'");
-        client.batch_execute(&lock).await.unwrap();
+        client.batch_execute(lock).await.unwrap();
         let begun = Instant::now();
         let observer = self.platform.postgres.events().await;
         let is_held_up = async || observer.query_one(&held_up, &[]).await.unwrap().get::<_, bool>(0);

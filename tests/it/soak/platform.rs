@@ -17,11 +17,11 @@ use super::load::{Load, Manner};
 use super::postgres::Postgres;
 use super::report::Report;
 use crate::place::Place;
+use crate::serve::PATIENCE;
 use crate::support::status;
 
-/// For what takes seconds, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
-const STOP_PATIENCE: Duration = Duration::from_secs(40);
+/// What is not done by then ends a stop with a failure.
+const SHUTDOWN_DEADLINE: &str = "150s";
 
 /// What a platform is made of.
 pub struct Parts {
@@ -54,7 +54,9 @@ impl Platform {
         );
         let host = |roles: &str, rest: &str, place: &Place| {
             Host::new(&Settings {
-                config: format!("roles = [{roles}]\n{kafka}{rest}"),
+                config: format!(
+                    "roles = [{roles}]\nshutdown_deadline = \"{SHUTDOWN_DEADLINE}\"\n{kafka}{rest}"
+                ),
                 place: place.clone(),
                 ..Settings::default()
             })
@@ -142,7 +144,7 @@ impl Platform {
         let store = self.postgres.events().await;
         report.drained(drain_store(&self.capture[0], &store, DRAIN_PATIENCE).await);
         let hosts = self.ingest.iter_mut().chain(&mut self.capture);
-        let stops = hosts.map(async |host| (host.terminate(STOP_PATIENCE).await, host));
+        let stops = hosts.map(async |host| (host.terminate(PATIENCE).await, host));
         for (status, host) in join_all(stops).await {
             if !status.is_some_and(|status| status.success()) {
                 report.fault(format!("a clean stop ended with {status:?}"));

@@ -11,10 +11,9 @@ use momsflow::embedded::{Installation, find};
 use tokio_postgres::{Client, Config};
 
 use crate::place::Place;
-use crate::serve::watch;
+use crate::serve::{PATIENCE, watch};
 use crate::support::{DataDir, connect, kill};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const EVENTS: &str = "momsflow_events";
 const VIEWS: &str = "momsflow_views";
 

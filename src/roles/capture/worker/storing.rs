@@ -96,7 +96,14 @@ impl Worker {
             Err(WriteError::Database(error)) => return Err(error.into()),
             Err(other) => return Err(Trouble::Transient(other.to_string())),
         };
-        if guilty.is_empty() || guilty.len() > most {
+        if guilty.is_empty() {
+            return Err(Trouble::Paused(format!(
+                "PostgreSQL refused {} events and takes each of them by itself: {}",
+                records.len(),
+                describe(error)
+            )));
+        }
+        if guilty.len() > most {
             return Err(Trouble::Paused(format!(
                 "PostgreSQL refuses {} of {} events or more, too many to be the events' fault: {}",
                 guilty.len(),

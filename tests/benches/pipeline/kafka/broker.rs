@@ -1,7 +1,7 @@
 //! One real Kafka broker, with its own defaults and the heap that Kafka's start script gives it.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use momsflow::broker::kafka::{KafkaLog, prepare};
 use momsflow::clock::Clock;
 use momsflow::config::{self, Config};
 
-use crate::process::{Folder, cpu_of};
+use crate::process::{Folder, cpu_of, free_address};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const BROKER_HEAP: &str = "-Xmx1g";
 
 /// A broker that ends with the bench. Its data goes with its folder.
@@ -165,10 +165,6 @@ pub fn java(jars: &Path, class: &str, heap: &str) -> Command {
         .arg(jars.join("*"))
         .arg(class);
     command
-}
-
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn settings(broker: SocketAddr, controller: SocketAddr, folder: &Path) -> String {

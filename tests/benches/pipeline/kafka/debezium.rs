@@ -16,20 +16,20 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use super::broker::{Broker, free_address, jars, java};
+use super::broker::{Broker, jars, java};
 use super::capture::fill;
 use super::{MAX_WAIT, PARTITIONS};
 use crate::Sizes;
 use crate::drain::drain;
 use crate::event_store::{Cluster, EventStore, JdbcUrl, connect};
 use crate::filled_log::FilledLog;
-use crate::process::{Folder, memory_of};
+use crate::process::{Folder, free_address, memory_of};
 use crate::report::{Goal, Report, Series};
 
 const TOPIC: &str = "for-debezium";
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For the JVM, which takes seconds to begin, and for the whole.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 const MB: f64 = 1e6;
 
 pub async fn measure(sizes: &Sizes, broker: &Broker, folder: &Folder, report: &mut Report) {

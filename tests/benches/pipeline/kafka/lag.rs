@@ -11,11 +11,11 @@ use momsflow::lifecycle::Health;
 use tokio_postgres::{Client, Config};
 
 use super::PARTITIONS;
-use super::broker::{Broker, environment, free_address};
+use super::broker::{Broker, environment};
 use crate::Sizes;
 use crate::event_store::connect;
 use crate::load::{Load, Posts};
-use crate::process::{Folder, KEY, Process};
+use crate::process::{Folder, KEY, Process, free_address};
 use crate::report::{Goal, Report, Series};
 use crate::visible::{maximum, until_ready};
 
@@ -26,8 +26,9 @@ const ARRIVAL: f64 = 0.25;
 /// How much may wait for capture to count as caught up: what arrives in so long.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// In outages, how long catching up may take.
+/// How long catching up may take: in outages, and at least.
 const PATIENCE: f64 = 10.0;
+const LEAST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A PostgreSQL that can go and come back under the same address.
 struct Postgres {
@@ -134,7 +135,7 @@ impl Pipeline {
             posts: POSTS,
             connections: CONNECTIONS,
             pace: Some(pace),
-            window: outage.mul_f64(PATIENCE),
+            window: outage.mul_f64(PATIENCE).max(LEAST_PATIENCE),
             may_refuse: false,
         };
         let running = tokio::spawn(load.run());
