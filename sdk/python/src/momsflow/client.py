@@ -204,6 +204,7 @@ class Client:
         """Delivers what waits, for `timeout` (exit_timeout) at the most. False if events were lost.
 
         What cannot be delivered in time goes to the spool, or is counted as dropped. The client takes nothing any more.
+        Where another thread closes it already, this waits for that.
         """
         try:
             return self.engine.close(self._options.exit_timeout if timeout is None else timeout)
