@@ -184,7 +184,7 @@ def busy(name):
     n = 0
     while not over.is_set():
         client.track(name, mark, {"n": n}); n += 1
-        if n % 20 == 0: time.sleep(0.001)
+        if n % 20 == 0: time.sleep(0.01)
 threads = [threading.Thread(target=busy, args=(f"parent-{n}",)) for n in range(3)]
 for thread in threads: thread.start()
 for number in range(20):
