@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 from server import WRITE_KEY, Server, free_port
+from waiting import PATIENCE, wait_until
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+TESTS = Path(__file__).resolve().parent
+EXAMPLES = TESTS.parent / "examples"
 
 
 class Application:
@@ -22,14 +24,22 @@ class Application:
     def __init__(self, server: Server, folder: str, *command: str, **environment: str) -> None:
         self.folder = EXAMPLES / folder
         self.port = free_port()
+        #: A file for each worker that is ready (gunicorn_conf.py).
+        self.ready = Path(tempfile.mkdtemp(prefix="momsflow-sdk-"))
         self.environment = {
             **os.environ,
             "MOMSFLOW_WRITE_KEY": WRITE_KEY,
             "MOMSFLOW_HOST": server.host,
+            "READY": str(self.ready),
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         }
-        self._command = [part.format(port=self.port) for part in command]
+        arguments = [part.format(port=self.port) for part in command]
+        if arguments[0] == "uwsgi":
+            # No module that Python runs, but a program beside it.
+            self._command = [str(Path(sys.executable).with_name("uwsgi")), *arguments[1:]]
+        else:
+            self._command = [sys.executable, "-m", *arguments]
         self.process: subprocess.Popen[str] | None = None
 
     def run(self, *arguments: str) -> str:
@@ -43,7 +53,7 @@ class Application:
 
     def __enter__(self) -> Application:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *self._command],
+            self._command,
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -53,27 +63,21 @@ class Application:
         return self
 
     def wait_until_it_listens(self) -> Application:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        def listens() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.output()
             try:
                 self.get("/")
             except OSError:
-                time.sleep(0.05)
-            else:
-                return self
-        raise AssertionError("the application does not listen")
+                return False
+            return True
+
+        wait_until(listens)
+        return self
 
     def wait_for_workers(self, number: int) -> Application:
         """gunicorn loses a SIGTERM that comes while it still forks: the worker never hears of it."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        deadline = time.monotonic() + 30
-        while len(children.read_text().split()) < number:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        time.sleep(0.5)
+        wait_until(lambda: len(list(self.ready.iterdir())) >= number)
         return self
 
     def output(self) -> str:
@@ -85,7 +89,7 @@ class Application:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -96,12 +100,13 @@ class Application:
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
             self.stop()
+        shutil.rmtree(self.ready, ignore_errors=True)
         for cache in self.folder.rglob("__pycache__"):
             shutil.rmtree(cache, ignore_errors=True)
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[str, list[str]]:
         """The body and the cookies."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()

@@ -8,20 +8,21 @@ import struct
 import threading
 import time
 
-MODES = ("pass", "hang", "reset", "refuse", "delay", "half", "lose", "drip")
-
 
 class Proxy:
     """`mode` may be changed at any time and holds for what comes after.
 
     hang: accepts and never answers. reset: RST after the request's first bytes. refuse: closes at once. delay: each
     piece half a second late. half: ends in the middle of the answer. lose: the server gets the request, the client no
-    answer. drip: the answer one byte every 50 ms.
+    answer. drip: the answer one byte every 50 ms. hold: the answer when `release` is set.
     """
 
     def __init__(self, port: int) -> None:
         self.mode = "pass"
-        self.accepted = 0
+        self.release = threading.Event()
+        #: When each piece of a request came, and when each of an answer did.
+        self.asked: list[float] = []
+        self.answered: list[float] = []
         self._upstream = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -33,6 +34,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
+        self.release.set()
         self._listener.close()
         self.cut()
 
@@ -48,7 +50,6 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self.accepted += 1
             self._sockets.append(client)
             if self.mode == "refuse":
                 client.close()
@@ -59,6 +60,7 @@ class Proxy:
         server: socket.socket | None = None
         try:
             while data := client.recv(65536):
+                self.asked.append(time.monotonic())
                 if self.mode == "hang":
                     continue
                 if self.mode == "reset":
@@ -81,8 +83,11 @@ class Proxy:
     def _down(self, server: socket.socket, client: socket.socket) -> None:
         try:
             while data := server.recv(65536):
+                self.answered.append(time.monotonic())
                 if self.mode == "lose":
                     break
+                if self.mode == "hold":
+                    self.release.wait()
                 if self.mode == "half":
                     client.sendall(data[: len(data) - 20])
                     break

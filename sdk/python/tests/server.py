@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +12,8 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from waiting import PATIENCE
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WRITE_KEY = "wk_sdk_tests"
@@ -21,10 +24,24 @@ def binary() -> str:
     return str(Path(given).resolve()) if given else str(REPOSITORY / "target" / "debug" / "momsflow")
 
 
+#: Where ports are drawn: below those that the kernel hands out for outgoing connections, so that a server which starts
+#: again finds its port free.
+_PORTS = range(10_000, 32_000)
+_drawn: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = random.choice(_PORTS)
+        if port in _drawn:
+            continue
+        _drawn.add(port)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def environment() -> dict[str, str]:
@@ -58,12 +75,12 @@ class Server:
             self.process = subprocess.Popen(
                 [binary(), "serve", *self._flags()], stdout=log, stderr=log, env=environment()
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
             try:
-                with urllib.request.urlopen(f"{self.host}{until}", timeout=2):
+                with urllib.request.urlopen(f"{self.host}{until}", timeout=10):
                     return self
             except OSError:
                 time.sleep(0.05)
@@ -71,7 +88,7 @@ class Server:
 
     def userprint(self) -> tuple[str, str]:
         """A new visitor's cookie, as the pixel sets it, and the id in it."""
-        with urllib.request.urlopen(f"{self.host}/p.gif", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.host}/p.gif", timeout=PATIENCE) as answer:
             cookie = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
         return cookie, cookie.split(".")[2]
 
@@ -94,7 +111,7 @@ class Server:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             try:
-                self.process.wait(40)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -114,14 +131,14 @@ class Server:
     def count(self, where: str = "true") -> int:
         return int(self.sql(f"select count(*) from events where {where}"))
 
-    def wait_for(self, query: str, expected: str, timeout: float = 30) -> None:
+    def wait_for(self, query: str, expected: str, timeout: float = PATIENCE) -> None:
         """Waits until capture has stored what the query asks for."""
         deadline = time.monotonic() + timeout
         while (found := self.sql(query)) != expected:
             assert time.monotonic() < deadline, f"{query}: {found}, not {expected}"
             time.sleep(0.2)
 
-    def wait_for_count(self, expected: int, where: str = "true", timeout: float = 30) -> None:
+    def wait_for_count(self, expected: int, where: str = "true", timeout: float = PATIENCE) -> None:
         self.wait_for(f"select count(*) from events where {where}", str(expected), timeout)
 
     def _flags(self) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 import momsflow
 from momsflow.testing import capture
 from server import WRITE_KEY, Server
+from waiting import PATIENCE
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +23,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         text=True,
         env={**os.environ, **environment},
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

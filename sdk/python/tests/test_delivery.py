@@ -6,6 +6,7 @@ import json
 
 from momsflow import Client
 from server import WRITE_KEY, Server
+from waiting import PATIENCE
 
 
 def test_each_call_is_one_row_as_it_was_given(server: Server, mark: str) -> None:
@@ -16,7 +17,7 @@ def test_each_call_is_one_row_as_it_was_given(server: Server, mark: str) -> None
         client.screen("u-1", None, "Start", None, {"app": mark})
         client.group("u-1", "g-1", {"size": 3}, {"app": mark})
         client.alias("old", "u-1", {"app": mark})
-        assert client.flush(10)
+        assert client.flush(PATIENCE)
         assert client.stats().delivered == 6
     server.wait_for_count(6, f"context->>'app' = '{mark}'")
     rows = server.sql(
@@ -37,7 +38,7 @@ def test_nothing_is_left_behind_after_many_calls(server: Server, mark: str) -> N
     with Client(WRITE_KEY, server.host, strict=True) as client:
         for n in range(20_000):
             client.track(f"u-{n % 100}", mark, {"n": n})
-        assert client.flush(60)
+        assert client.flush(PATIENCE)
     stats = client.stats()
     assert (stats.enqueued, stats.delivered, stats.pending) == (20_000, 20_000, 0)
     server.wait_for_count(20_000, f"event = '{mark}'")

@@ -7,37 +7,37 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from server import WRITE_KEY, Server
+from waiting import PATIENCE
+
+#: Longer than any test: an exit that waited for it would show.
+FOR_EVER = 3600
 
 PRELUDE = f"""
 import json, multiprocessing, os, sys, threading, time
 from momsflow import Client
 host, mark, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-client = Client("{WRITE_KEY}", host, strict=True, **options)
+client = Client("{WRITE_KEY}", host, strict=True, **{{"exit_timeout": {PATIENCE}, **options}})
 """
 
 
-def run(
-    program: str, host: str, mark: str, timeout: float = 60, fails: str = "", **options: object
-) -> tuple[float, str]:
-    """Runs a program in a Python of its own; how long it took and what it printed."""
-    begun = time.monotonic()
+def run(program: str, host: str, mark: str, fails: str = "", **options: object) -> str:
+    """Runs a program in a Python of its own, and says what it printed. It must end in time."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + program, host, mark, json.dumps(options)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == (1 if fails else 0), done.stderr
     assert fails in done.stderr
-    return time.monotonic() - begun, done.stdout
+    return done.stdout
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_client_that_nobody_refers_to_any_more_delivers_too(server: Server, ma
     program = """
 import gc
 def work():
-    Client("%s", host).track("u-1", mark)
+    Client("%s", host, exit_timeout=100).track("u-1", mark)
 work()
 gc.collect()
 """
@@ -89,54 +89,51 @@ def test_events_tracked_while_the_interpreter_ends_arrive(server: Server, mark: 
 
 
 def test_a_flush_while_the_interpreter_ends_returns(server: Server, mark: str) -> None:
-    program = "import atexit\natexit.register(lambda: (client.track('u-1', mark), print(client.flush())))"
-    took, printed = run(program, server.host, mark)
-    assert printed == "True\n"
-    assert took < 5
+    program = f"import atexit\natexit.register(lambda: (client.track('u-1', mark), print(client.flush({FOR_EVER}))))"
+    assert run(program, server.host, mark) == "True\n"
     server.wait_for_count(1, f"event = '{mark}'")
 
 
 def test_a_server_that_never_answers_delays_the_exit_by_no_more_than_allowed(silent_host: str, mark: str) -> None:
+    """Not by the request's own timeout, which is longer than the test waits."""
     program = "for n in range(5000): client.track('u-1', mark, {'n': n})"
-    took, _ = run(program, silent_host, mark, exit_timeout=1.0)
-    assert took < 3.0
+    run(program, silent_host, mark, exit_timeout=1.0, timeout=FOR_EVER)
 
 
 def test_many_clients_share_the_time_of_the_exit(silent_host: str, mark: str) -> None:
+    """One after the other would take longer than the test waits."""
     program = """
-clients = [Client("key", host, exit_timeout=1.0) for _ in range(5)]
+clients = [Client("key", host, exit_timeout=5.0) for _ in range(50)]
 for one in clients: one.track("u-1", mark)
 """
-    took, _ = run(program, silent_host, mark)
-    assert took < 3.0
+    run(program, silent_host, mark)
 
 
 def test_an_interrupted_close_leaves_nothing_out_of_the_account(silent_host: str, mark: str, tmp_path: Path) -> None:
     program = """
+import signal
 client.track("u-1", mark)
-threading.Timer(0.5, os.kill, (os.getpid(), 2)).start()
-begun = time.monotonic()
+def interrupt():
+    while not client.engine.queue.closing: time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
 try:
     client.close()
 except KeyboardInterrupt:
     stats = client.stats()
-    print(time.monotonic() - begun < 3, stats.dropped_by.get("exit"), stats.spooled, stats.pending)
+    print(stats.dropped_by.get("exit"), stats.spooled, stats.pending)
 """
-    assert run(program, silent_host, mark, exit_timeout=8)[1].split() == ["True", "1", "0", "0"]
-    assert run(program, silent_host, mark, exit_timeout=8, spool_dir=str(tmp_path))[1].split() == [
-        "True",
-        "None",
-        "1",
-        "0",
-    ]
+    patient = {"exit_timeout": FOR_EVER, "timeout": FOR_EVER}
+    assert run(program, silent_host, mark, **patient).split() == ["1", "0", "0"]
+    assert run(program, silent_host, mark, **patient, spool_dir=str(tmp_path)).split() == ["None", "1", "0"]
 
 
-def test_without_anything_to_send_the_exit_takes_no_time(silent_host: str, mark: str) -> None:
-    took, _ = run("", silent_host, mark)
-    assert took < 1.5
+def test_without_anything_to_send_the_exit_does_not_wait(silent_host: str, mark: str) -> None:
+    run("", silent_host, mark, exit_timeout=FOR_EVER)
 
 
-def test_a_child_delivers_its_own_events_and_not_the_parents(server: Server, mark: str) -> None:
+def test_a_child_delivers_its_own_events_and_not_the_parents(own_server: Server, mark: str) -> None:
     program = """
 for n in range(100): client.track("parent", mark, {"n": n})
 child = os.fork()
@@ -147,12 +144,11 @@ if child == 0:
 os.waitpid(child, 0)
 for n in range(100, 200): client.track("parent", mark, {"n": n})
 """
-    duplicates = "select coalesce(sum(duplicate), 0) from positions"
-    before = server.sql(duplicates)
-    run(program, server.host, mark)
-    server.wait_for_count(500, f"event = '{mark}'")
-    assert server.count(f"event = '{mark}' and user_id = 'child'") == 300
-    assert server.sql(duplicates) == before
+    run(program, own_server.host, mark)
+    own_server.wait_for_count(500, f"event = '{mark}'")
+    assert own_server.count(f"event = '{mark}' and user_id = 'child'") == 300
+    # The parent's last events stand behind all others of that user, in the same partition.
+    assert own_server.sql("select sum(duplicate) from positions") == "0"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -165,7 +161,7 @@ path = pathlib.Path({str(tmp_path)!r}) / "program.py"
 path.write_text('''
 import multiprocessing, sys, json
 from momsflow import Client
-client = Client("{WRITE_KEY}", sys.argv[1], strict=True)
+client = Client("{WRITE_KEY}", sys.argv[1], strict=True, exit_timeout={PATIENCE})
 def work(name):
     for n in range(100): client.track(name, sys.argv[2], {{"n": n}})
 if __name__ == "__main__":
@@ -188,7 +184,7 @@ def busy(name):
     n = 0
     while not over.is_set():
         client.track(name, mark, {"n": n}); n += 1
-        if n % 20 == 0: time.sleep(0.001)
+        if n % 20 == 0: time.sleep(0.01)
 threads = [threading.Thread(target=busy, args=(f"parent-{n}",)) for n in range(3)]
 for thread in threads: thread.start()
 for number in range(20):
@@ -201,10 +197,10 @@ for number in range(20):
     assert os.waitpid(child, 0)[1] == 0
 over.set()
 for thread in threads: thread.join()
-client.close(30)
+client.close()
 stats = client.stats()
 assert stats.delivered == stats.enqueued, stats
 print(stats.delivered)
 """
-    _, printed = run(program, server.host, mark)
+    printed = run(program, server.host, mark)
     server.wait_for_count(20 * 20 + int(printed), f"event = '{mark}'")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,16 +14,22 @@ from celery import Celery
 from flask import Flask
 
 import momsflow
-from application import Application
+from application import TESTS, Application
 from momsflow.integrations import celery as celery_integration
 from momsflow.integrations.asgi import MomsflowMiddleware
 from momsflow.integrations.flask import Momsflow
 from momsflow.testing import capture
 from server import Server
+from waiting import wait_until
 
 GUNICORN = (
     "gunicorn",
     "--no-control-socket",
+    "--config",
+    str(TESTS / "gunicorn_conf.py"),
+    # Longer than the tests wait: a worker that does not hear its signal fails them.
+    "--graceful-timeout",
+    "3600",
     "--preload",
     "--workers",
     "4",
@@ -84,7 +89,6 @@ def test_gunicorns_gevent_workers_deliver_and_still_hear_their_signals(server: S
         application.wait_until_it_listens().wait_for_workers(4)
         for n in range(100):
             application.get(f"/articles/{mark}-{n}")
-        # A worker that hears nothing is killed after 30 s; this waits for 20.
         application.stop()
     server.wait_for_count(100, f"properties->>'content_id' like '{mark}%'")
 
@@ -219,12 +223,10 @@ with momsflow.request_context({{"page": {{"path": "/{mark}"}}}}, opted_out=True)
     with application:
         application.run("-c", program)
         where = f"event = 'Newsletter Sent' and context#>>'{{page,path}}' = '/{mark}'"
-        server.wait_for_count(100, where, timeout=40)
+        server.wait_for_count(100, where)
         application.run("-c", program)
         queue = tmp_path / "queue"
-        deadline = time.monotonic() + 40
-        while any(queue.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: not any(queue.iterdir()))
         # The last tasks may be running; a warm shutdown lets them end.
         application.stop()
     server.wait_for_count(200, where)

@@ -18,27 +18,33 @@ from account import Auditor
 from momsflow import Client, ConfigError, spool
 from momsflow.segment import SegmentWriter, decode_lines
 from momsflow.spool import Spool
+from momsflow.spooler import Spiller
 from server import WRITE_KEY, Server
-from test_spool import NOWHERE, _folder, _wait, files
+from test_spool import NOWHERE, _folder, files
+from waiting import PATIENCE, wait_until
 
 
 def leave(folder: Path, mark: str, host: str) -> None:
-    """Leaves ten events as a process does that ends while the server is away."""
-    with Client(WRITE_KEY, NOWHERE, spool_dir=folder, exit_timeout=0.3) as client:
+    """Leaves ten events in one file, as a process does that ends while the server is away."""
+    with Client(WRITE_KEY, NOWHERE, spool_dir=folder, flush_interval=3600) as client:
         for n in range(10):
             client.track("u-1", mark, {"n": n})
     _folder(folder, NOWHERE).rename(_folder(folder, host))
 
 
-def unreadable(monkeypatch: pytest.MonkeyPatch, bad: list[Path], number: int) -> None:
+def unreadable(monkeypatch: pytest.MonkeyPatch, bad: list[Path], number: int) -> list[Path]:
+    """What was asked for in vain is in the list."""
     read = Path.read_bytes
+    refused: list[Path] = []
 
     def read_bytes(path: Path) -> bytes:
         if path in bad:
+            refused.append(path)
             raise OSError(number, os.strerror(number))
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    return refused
 
 
 def test_a_segment_that_cannot_be_read_does_not_stop_the_others(
@@ -69,7 +75,7 @@ def test_what_a_dead_process_left_is_taken_over_but_for_what_cannot_be_read(
         shutil.move(path, folder)
     unreadable(monkeypatch, [files(folder)[0]], errno.EIO)
     with Client(WRITE_KEY, server.host, spool_dir=tmp_path / "0") as client, Auditor(client):
-        _wait(lambda: client.stats().delivered == 10)
+        wait_until(lambda: client.stats().delivered == 10)
     assert not files(folder)
     assert len(files(folder, "*.unreadable")) == 1
 
@@ -80,12 +86,12 @@ def test_a_process_that_is_short_of_files_tries_again(
     leave(tmp_path, mark, server.host)
     monkeypatch.setattr("momsflow.sender.TAKE_OVER_INTERVAL", 0.1)
     bad = files(tmp_path)
-    unreadable(monkeypatch, bad, errno.EMFILE)
+    refused = unreadable(monkeypatch, bad, errno.EMFILE)
     with Client(WRITE_KEY, server.host, spool_dir=tmp_path) as client, Auditor(client):
-        time.sleep(0.5)
+        wait_until(lambda: len(refused) > 1)
         assert client.stats().enqueued == 0
         bad.clear()
-        _wait(lambda: client.stats().delivered == 10)
+        wait_until(lambda: client.stats().delivered == 10)
     assert not files(tmp_path, "*.unreadable")
 
 
@@ -99,16 +105,38 @@ def test_a_disk_that_cannot_be_written_through_keeps_the_account(
     monkeypatch.setattr(spool, "SYNC_INTERVAL", 0.02)
     client = Client(WRITE_KEY, NOWHERE, spool_dir=tmp_path, spool_above=0, spool_sync=policy, exit_timeout=0.3)
     client.track("u-1", mark)
-    assert client.flush(5)
+    assert client.flush(PATIENCE)
     monkeypatch.setattr(SegmentWriter, "sync", fail)
     with client, Auditor(client):
         for n in range(100):
             client.track("u-1", mark, {"n": n})
             time.sleep(0.002)
-        _wait(lambda: "the disk fails" in (client.stats().last_error or ""))
+        wait_until(lambda: "the disk fails" in (client.stats().last_error or ""))
     stats = client.stats()
     assert stats.spooled == sum(len(decode_lines(path.read_bytes())[0]) for path in files(tmp_path))
     assert stats.spooled + stats.dropped == 101
+
+
+def test_the_spooler_outlives_what_nobody_has_thought_of(
+    mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[Spiller] = []
+    sync = Spiller._sync
+
+    def fail_once(spiller: Spiller) -> None:
+        if not failed:
+            failed.append(spiller)
+            raise RuntimeError("nobody has thought of this")
+        sync(spiller)
+
+    monkeypatch.setattr(Spiller, "_sync", fail_once)
+    client = Client(WRITE_KEY, NOWHERE, spool_dir=tmp_path, spool_above=0, exit_timeout=0.3)
+    with client, Auditor(client):
+        client.track("u-1", mark)
+        wait_until(lambda: failed)
+        client.track("u-1", mark)
+        assert client.flush(PATIENCE)
+        assert client.stats().spooled == 2
 
 
 def test_half_a_line_that_cannot_be_cut_off_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +183,7 @@ def test_with_a_spool_for_all_no_event_waits_in_memory_for_a_server_that_hangs(
                 client.track("u-1", mark, {"n": n})
                 if n % 100 == 0:
                     time.sleep(0.01)
-            assert client.flush(10)
+            assert client.flush(PATIENCE)
             assert client.stats().spooled == 2000
 
 
@@ -168,9 +196,9 @@ def test_the_folder_stays_where_it_was_when_the_process_goes_elsewhere(
         (tmp_path / "elsewhere").mkdir()
         for _ in range(2):
             client.track("u-1", mark)
-            assert client.flush(5)
+            assert client.flush(PATIENCE)
             monkeypatch.chdir(tmp_path / "elsewhere")
-        _wait(lambda: client.stats().retries > 1)
+        wait_until(lambda: client.stats().retries > 1)
     assert client.stats().spooled == 2
     assert files(tmp_path / "spool")
     assert not files(tmp_path / "elsewhere")
@@ -182,7 +210,7 @@ from momsflow import Client
 folder, host = sys.argv[1:]
 client = Client("{WRITE_KEY}", host, spool_dir=folder, exit_timeout=1)
 client.track("parent", "E")
-client.flush(5)
+client.flush(60)
 child = os.fork()
 if child == 0:
     os.setgid(65534)

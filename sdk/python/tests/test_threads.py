@@ -15,7 +15,8 @@ from account import Auditor
 from momsflow import Client, Failure
 from server import WRITE_KEY, Server
 from test_exit import run
-from test_spool import NOWHERE, _wait
+from test_spool import NOWHERE
+from waiting import PATIENCE, wait_until
 
 LATE_IMPORTS = f"""
 import os, sys
@@ -24,7 +25,7 @@ from momsflow import Client
 client = Client("{WRITE_KEY}", sys.argv[1], strict=True)
 before = set(sys.modules)
 client.track("u-1", "E")
-assert client.flush(10)
+assert client.flush(60)
 print(sorted(set(sys.modules) - before))
 """
 
@@ -43,10 +44,10 @@ def test_a_sys_exit_in_on_error_does_not_end_the_sender(server: Server, mark: st
 
     with Client(WRITE_KEY, server.host, on_error=on_error, strict=True) as client, Auditor(client):
         client.track("u-1", mark, message_id="x" * 512, anonymous_id="ä" * 512)
-        assert client.flush(10)
+        assert client.flush(PATIENCE)
         assert client.stats().rejected == 1
         client.track("u-1", mark)
-        assert client.flush(10)
+        assert client.flush(PATIENCE)
         assert client.stats().delivered == 1
 
 
@@ -69,7 +70,7 @@ def test_a_process_that_is_short_of_threads_sends_when_it_has_one(
             assert not client.flush(0.1) or names
             allowed[:] = ["momsflow-sender", "momsflow-spooler"]
             assert client.track("u-1", mark)
-            assert client.flush(10)
+            assert client.flush(PATIENCE)
             assert client.stats().delivered + client.stats().spooled == 2
             assert sorted(thread.name for thread in client.engine._threads) == sorted(allowed)
 
@@ -147,4 +148,4 @@ time.sleep(0.1)
     for _ in range(3):
         run(program, server.host, mark)
     server.wait_for_count(150, f"event = '{mark}' and user_id = 'slow'")
-    _wait(lambda: server.count(f"event = '{mark}'") > 150)
+    wait_until(lambda: server.count(f"event = '{mark}'") > 150)

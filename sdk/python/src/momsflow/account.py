@@ -34,7 +34,6 @@ class Counters:
     __slots__ = (
         "delivered",
         "dropped_by",
-        "enqueued",
         "invalid",
         "last_error",
         "recovered",
@@ -46,7 +45,7 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.enqueued = self.delivered = self.rejected = self.spooled = self.recovered = 0
+        self.delivered = self.rejected = self.spooled = self.recovered = 0
         self.invalid = self.suppressed = self.requests = self.retries = 0
         self.dropped_by: dict[str, int] = {}
         self.last_error: str | None = None
@@ -54,15 +53,17 @@ class Counters:
     def drop(self, reason: str, count: int) -> None:
         self.dropped_by[reason] = self.dropped_by.get(reason, 0) + count
 
-    def snapshot(self, pending: int) -> Stats:
+    def snapshot(self, taken: int, pending: int, refused: Mapping[str, int]) -> Stats:
+        """With what the queue knows: how many events it has taken, still has, and has not taken for which reason."""
+        dropped_by = {**self.dropped_by, **refused}
         return Stats(
-            enqueued=self.enqueued,
+            enqueued=self.recovered + taken + sum(refused.values()),
             delivered=self.delivered,
             rejected=self.rejected,
-            dropped=sum(self.dropped_by.values()),
+            dropped=sum(dropped_by.values()),
             spooled=self.spooled,
             pending=pending,
-            dropped_by=dict(self.dropped_by),
+            dropped_by=dropped_by,
             invalid=self.invalid,
             suppressed=self.suppressed,
             recovered=self.recovered,

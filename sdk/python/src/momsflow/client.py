@@ -201,9 +201,10 @@ class Client:
         return True
 
     def close(self, timeout: float | None = None) -> bool:
-        """Delivers what waits, for `timeout` (exit_timeout) at the most. False if events were lost.
+        """Delivers what waits, for `timeout` (exit_timeout) at the most. False if the time was up and events were lost.
 
         What cannot be delivered in time goes to the spool, or is counted as dropped. The client takes nothing any more.
+        Where another thread closes it already, this waits for that.
         """
         try:
             return self.engine.close(self._options.exit_timeout if timeout is None else timeout)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("momsflow")
 
 _client: Client | None = None
+#: What `close` closes now, for who closes meanwhile.
+_closing: Client | None = None
 _lock = threading.RLock()
 
 
@@ -111,10 +113,19 @@ async def aflush(timeout: float | None = 30.0) -> bool:
 
 def close(timeout: float | None = None) -> bool:
     """See Client.close. A later call makes a new default client."""
-    global _client
+    global _client, _closing
     with _lock:
-        earlier, _client = _client, None
-    return True if earlier is None else earlier.close(timeout)
+        if _client is not None:
+            _closing, _client = _client, None
+        client = _closing
+    if client is None:
+        return True
+    try:
+        return client.close(timeout)
+    finally:
+        with _lock:
+            if _closing is client:
+                _closing = None
 
 
 def stats() -> Stats:
@@ -124,8 +135,9 @@ def stats() -> Stats:
 
 def _in_child() -> None:
     # Another thread may have been making the default client when this process was forked.
-    global _lock
+    global _lock, _closing
     _lock = threading.RLock()
+    _closing = None
 
 
 if hasattr(os, "register_at_fork"):

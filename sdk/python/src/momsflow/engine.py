@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from threading import get_ident
 from time import monotonic
 from typing import Callable
 
@@ -21,6 +22,8 @@ log = logging.getLogger("momsflow")
 
 #: A year; `Thread.join` takes no infinity.
 _LONGEST_CLOSE = 365 * 86400.0
+#: What a close may take beyond its deadline: it writes the rest to the spool.
+_SETTLING = 1.0
 
 
 class Engine:
@@ -38,7 +41,10 @@ class Engine:
         self._sender = self._make_sender(transport)
         self._threads: list[threading.Thread] = []
         self._started = False
-        self._closed = False
+        self._running: set[str] = set()
+        self._closer: int | None = None  # the thread that closes
+        self._closed = threading.Event()
+        self._settled = False
 
     def put(self, payload: bytes) -> bool:
         """Takes an event; False if it was dropped, which is counted."""
@@ -61,23 +67,41 @@ class Engine:
     def start(self) -> None:
         """Starts the threads; at the end of the interpreter, when none can be started, `close` does their work."""
         with self._queue.lock:
-            if self._started or self._closed:
+            if self._started or self._closer is not None:
                 return
             self._started = True
-        bodies: dict[str, Callable[[], None]] = {"momsflow-sender": self._sender.run}
-        if self._spiller is not None:
-            bodies["momsflow-spooler"] = self._spiller.run
         try:
-            for thread in self._threads:
-                del bodies[thread.name]
-            for name, body in bodies.items():
-                self._threads.append(process.start_thread(name, body))
+            self._start_thread("momsflow-sender", self._sender.run)
+            if self._spiller is not None:
+                self._start_thread("momsflow-spooler", self._spiller.run)
         except RuntimeError as error:
             # The next call tries again, as far as there may be threads again.
             self._started = process.is_ending()
             log.log(logging.DEBUG if self._started else logging.WARNING, "events wait in memory: %s", error)
+        except BaseException:
+            self._started = False
+            raise
         self._on_start()
         process.before_exit_of_child()
+
+    def _start_thread(self, name: str, body: Callable[[], None]) -> None:
+        def run() -> None:
+            # A Ctrl-C while a thread starts leaves open whether it did, so that the next call starts another.
+            with self._queue.lock:
+                if name in self._running:
+                    return
+                self._running.add(name)
+            body()
+
+        if name in self._running:
+            return
+        thread = process.make_thread(name, run)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.remove(thread)
+            raise
 
     def flush(self, timeout: float | None) -> bool:
         """Waits until everything so far has left memory."""
@@ -102,32 +126,49 @@ class Engine:
     def close(self, timeout: float) -> bool:
         """Delivers what can be in time; the rest goes to the spool, or is counted as dropped."""
         self.begin_close(timeout)
-        return self.finish_close()
+        return self.finish_close(timeout)
 
     def begin_close(self, timeout: float) -> None:
         """Takes no more events, and lets the threads end. Where several clients close, all begin before one waits."""
         with self._queue.lock:
             if not self._queue.closing:
-                self._queue.closing = True
+                # In this order, and with the notification always, since a Ctrl-C may end an earlier call in here.
                 self._sender.until = monotonic() + min(timeout, _LONGEST_CLOSE)
-                self._queue.changed.notify_all()
+                self._queue.closing = True
+            self._queue.changed.notify_all()
 
-    def finish_close(self) -> bool:
-        """Waits for what `begin_close` began. False if events were lost."""
+    def finish_close(self, timeout: float = _LONGEST_CLOSE) -> bool:
+        """Waits for what `begin_close` began. False if events were lost.
+
+        Where another thread does that already, until it is done, but no longer than `timeout`.
+        """
         with self._queue.lock:
-            until = self._sender.until
-            if self._closed or until is None:
+            until, closer = self._sender.until, self._closer
+            if until is None:
                 return True
-            self._closed = True
+            if closer is None:
+                self._closer = get_ident()
+        if closer is not None:
+            return self._wait_for(closer, min(until + _SETTLING, monotonic() + timeout))
         try:
             self._finish(until)
         finally:
             # Also where a Ctrl-C ends the wait.
             self._transport.abort()
-            settled = self._leave_rest()
-            if self._spool is not None:
-                self._spool.close()
-        return settled
+            try:
+                self._settled = self._leave_rest()
+                if self._spool is not None:
+                    self._spool.close()
+            finally:
+                self._closed.set()
+        return self._settled
+
+    def _wait_for(self, closer: int, until: float) -> bool:
+        # A thread that the closer waits for must not wait for the closer (in `on_error`), nor the closer for itself (in
+        # the handler of a signal).
+        if get_ident() != closer and threading.current_thread() not in self._threads:
+            self._closed.wait(max(0.0, until - monotonic()))
+        return self._settled if self._closed.is_set() else not self.stats().pending
 
     def _finish(self, until: float) -> None:
         current = threading.current_thread()
@@ -139,9 +180,10 @@ class Engine:
             # was about to do is below us on the stack, so a second one takes its work over.
             work = self._sender.work
             self._transport = self._transport.fresh()
-            self._sender = self._make_sender(self._transport)
-            self._sender.until = until
-            self._sender.run(work)
+            successor = self._make_sender(self._transport)
+            successor.until = until
+            self._sender = successor
+            successor.run(work)
         elif not others and (self.stats().pending or self.stats().spooled):
             self._sender.run()
 

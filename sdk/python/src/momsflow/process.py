@@ -56,7 +56,7 @@ def close_all() -> None:
     _started.clear()
 
 
-def start_thread(name: str, body: Callable[[], None]) -> threading.Thread:
+def make_thread(name: str, body: Callable[[], None]) -> threading.Thread:
     """A daemon thread that no signal comes to: uWSGI ends a worker in whatever thread has it."""
     starter = threading.get_native_id()
 
@@ -66,9 +66,7 @@ def start_thread(name: str, body: Callable[[], None]) -> threading.Thread:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         body()
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread
+    return threading.Thread(target=run, name=name, daemon=True)
 
 
 def is_ending() -> bool:

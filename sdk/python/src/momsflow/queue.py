@@ -7,7 +7,7 @@ It is reentrant, because a signal handler or a finalizer may track an event whil
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from threading import get_ident
 from time import monotonic
@@ -67,6 +67,7 @@ class EventQueue:
         self._bytes = 0  # of all that is pending
         self._queued_bytes = 0  # of what nobody holds
         self._taken = 0
+        self._refused: defaultdict[str, int] = defaultdict(int)  # by `put`, for which reason
         self._held: dict[int, Held] = {}
         self._returned: list[Held] = []  # of those in _held: nobody works on them
         self._flush_upto = 0
@@ -81,17 +82,12 @@ class EventQueue:
                 self._wait_for_room_locked(size)
             if self.closing or self._bytes + size > limits.max_bytes:
                 reason = "closed" if self.closing else "queue_full"
-                self.counters.enqueued += 1
-                self.counters.drop(reason, 1)
+                self._refused[reason] += 1
                 return reason
-            self.counters.enqueued += 1
-            self._events.append(payload)
-            # Added to and not set: a signal handler may have been here since the check.
-            self._bytes += size
-            self._queued_bytes += size
-            count, after = len(self._events), self._queued_bytes
-            before = after - size
-            # Only at the borders, since a notification costs as much as all the rest here.
+            count, before = len(self._events) + 1, self._queued_bytes
+            after = before + size
+            # Only at the borders, since a notification costs as much as all the rest here. Whoever it wakes still has
+            # to wait for the lock, so it may come before the event does.
             if (
                 count == 1
                 or count == limits.batch_count
@@ -99,6 +95,11 @@ class EventQueue:
                 or before <= limits.spill_bytes < after
             ):
                 self.changed.notify_all()
+            # A Ctrl-C, or a signal handler that tracks, comes in between any two calls. So the event is counted by
+            # nothing but its place in the queue, which is the last step: after it nothing is left to do.
+            self._bytes += size
+            self._queued_bytes += size
+            self._events.append(payload)
         return None
 
     def when_settled(self, fire: Callable[[], None]) -> None:
@@ -119,14 +120,15 @@ class EventQueue:
 
     def snapshot(self) -> Stats:
         with self.lock:
-            return self.counters.snapshot(self.pending_locked())
+            taken = self._taken + len(self._events)
+            return self.counters.snapshot(taken, self.pending_locked(), self._refused)
 
     def pending_locked(self) -> int:
         return len(self._events) + sum(len(held.payloads) for held in self._held.values())
 
-    def waiting_locked(self) -> int:
-        """Bytes of the events that nobody has taken."""
-        return self._queued_bytes
+    def waits_locked(self, above: int = 0) -> bool:
+        """Whether there are events that nobody has taken, of more than so many bytes."""
+        return bool(self._events or self._returned) and self._queued_bytes > above
 
     def wait_for_batch_locked(self, interval: float) -> None:
         """Waits until a batch is full, somebody flushes or closes, or `interval` has passed."""

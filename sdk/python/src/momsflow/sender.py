@@ -80,23 +80,27 @@ class Sender:
             if (work := self._from_spool()) is not None:
                 return work
             with queue.lock:
-                if self._spool is not None and self._spool.has_events():
-                    # Those came to disk since it was looked at. What is in memory stays behind them.
+                # What came to disk since it was looked at goes first.
+                if self._has_spooled():
                     continue
-                if not queue.waiting_locked():
+                if not queue.waits_locked():
                     if queue.closing:
                         return None
                     queue.changed.wait(None if self._spool is None else TAKE_OVER_INTERVAL)
                     continue
                 queue.wait_for_batch_locked(self._interval)
+                if self._has_spooled():
+                    continue
                 if self._is_the_spoolers_locked():
                     queue.changed.wait(self._interval)
                     continue
-                if self._spool is None or not self._spool.has_events():
-                    held = queue.take_locked()
-                    if held.payloads:
-                        return MemoryWork(queue, held)
+                held = queue.take_locked()
+                if held.payloads:
+                    return MemoryWork(queue, held)
         return None
+
+    def _has_spooled(self) -> bool:
+        return self._spool is not None and self._spool.has_events()
 
     def _waits_for_more(self) -> bool:
         """Whether the spool had only events that others may join, for whom it has waited."""
@@ -144,7 +148,6 @@ class Sender:
         if count := spool.take_over():
             with self._queue.lock:
                 counters = self._queue.counters
-                counters.enqueued += count
                 counters.recovered += count
                 counters.spooled += count
 

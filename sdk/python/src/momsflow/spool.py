@@ -109,7 +109,7 @@ class Spool:
                 self._last_sync = monotonic()
 
     def oldest(self, interval: float) -> tuple[Path, list[bytes], int] | None:
-        """The oldest segment of ours, its events, and how many are damaged or gone. None where others may still join it."""
+        """The oldest segment of ours, its events, and how many are damaged or gone. None where others may join it."""
         with self.lock:
             if self.time_to_grow(interval) > 0:
                 return None
@@ -127,10 +127,14 @@ class Spool:
         return any(True for _ in self._folder.glob(f"*{SUFFIX}"))
 
     def has_events(self) -> bool:
-        return bool(self._sealed) or (self._active is not None and self._active.size > 0)
+        """Whether any wait here. It does without the lock, which may be held over a write to the disk: `_seal` puts a
+        segment among the sealed before it takes it from its place, and this looks at the places the other way round.
+        """
+        active = self._active
+        return (active is not None and active.size > 0) or bool(self._sealed)
 
     def time_to_grow(self, interval: float) -> float:
-        """How long events may still join the oldest, until those are `interval` old."""
+        """How long events may still join the oldest, until those are `interval` old. It does without the lock too."""
         active = self._active
         return 0.0 if self._sealed or active is None else max(0.0, active.begun + interval - monotonic())
 
@@ -209,7 +213,7 @@ class Spool:
         return self._active
 
     def _seal(self) -> None:
-        writer, self._active = self._active, None
+        writer = self._active
         if writer is None:
             return
         try:
@@ -217,11 +221,12 @@ class Spool:
                 writer.sync()
         except OSError as error:
             log.warning("events in the spool may not outlive this machine: %s", error)
-        writer.close()
         if writer.count:
-            self._sealed.append(writer.path)
             self._counts[writer.path] = writer.count
-        else:
+            self._sealed.append(writer.path)
+        self._active = None
+        writer.close()
+        if not writer.count:
             with contextlib.suppress(OSError):
                 writer.path.unlink()
 

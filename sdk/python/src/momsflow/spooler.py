@@ -61,22 +61,44 @@ class Spiller:
     def run(self) -> None:
         queue = self._queue
         queue.never_wait.add(get_ident())
-        while True:
-            with queue.lock:
-                if not self._should_spill_locked() and not queue.closing:
-                    queue.changed.wait(SYNC_INTERVAL if self._spool.has_events() else None)
-                if queue.closing:
-                    return
-                held = queue.take_locked() if self._should_spill_locked() else None
-            if held is not None and not self.spill(held):
-                queue.give_back(held)
-                with queue.lock:
-                    queue.changed.wait_for(lambda: queue.closing, _RETRY)
+        while not queue.closing:
+            # Like the sender it outlives what nobody has thought of, or memory would only ever fill up.
+            try:
+                self._turn()
+            except Exception:
+                log.exception("the spooler failed and tries again")
+                self._rest()
+
+    def _turn(self) -> None:
+        queue = self._queue
+        with queue.lock:
+            if not self._should_spill_locked() and not queue.closing:
+                queue.changed.wait(SYNC_INTERVAL if self._spool.has_events() else None)
+            if queue.closing or not self._should_spill_locked():
+                held = None
+            else:
+                held = queue.take_locked()
+        if held is not None:
+            self._spill_or_give_back(held)
+        if not queue.closing:
             self._sync()
 
+    def _spill_or_give_back(self, held: Held) -> None:
+        done = False
+        try:
+            done = self.spill(held)
+        finally:
+            if not done:
+                self._queue.give_back(held)
+        if not done:
+            self._rest()
+
+    def _rest(self) -> None:
+        with self._queue.lock:
+            self._queue.changed.wait_for(lambda: self._queue.closing, _RETRY)
+
     def _should_spill_locked(self) -> bool:
-        waiting = self._queue.waiting_locked()
-        return waiting > (0 if self._failing else self._queue.limits.spill_bytes)
+        return self._queue.waits_locked(above=0 if self._failing else self._queue.limits.spill_bytes)
 
     def _sync(self) -> None:
         try:
