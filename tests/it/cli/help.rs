@@ -1,7 +1,7 @@
 use super::alone;
 
 /// Every subcommand, as it is typed.
-const SUBCOMMANDS: [&str; 27] = [
+const SUBCOMMANDS: [&str; 32] = [
     "",
     "serve",
     "check",
@@ -77,7 +77,7 @@ async fn no_subcommand_is_left_out() {
 #[tokio::test]
 async fn wrong_use_is_exit_code_2_with_a_way_out() {
     for (arguments, says) in [
-        (&["serv"][..], "a similar subcommand exists: 'serve'"),
+        (&["statu"][..], "a similar subcommand exists: 'status'"),
         (
             &["serve", "--roles", "ingest,captur"],
             "a similar value exists: 'capture'",
