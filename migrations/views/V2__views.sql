@@ -449,3 +449,13 @@ FROM daily_active_all
 WHERE day <= (SELECT coalesce(max(as_of), current_date) FROM view_run);
 COMMENT ON VIEW daily_active IS 'How many people were active on each day, and in the 7 and 28 days until it';
 COMMENT ON COLUMN daily_active.stickiness IS 'Of the people of 28 days, the share that was active on the day, 0 to 1';
+COMMENT ON COLUMN daily_active.day IS 'The day, by the configured zone';
+COMMENT ON COLUMN daily_active.people IS 'People with an event';
+COMMENT ON COLUMN daily_active.new_people IS 'Of them, those who were never seen before';
+COMMENT ON COLUMN daily_active.people_7d IS 'People with an event on the day or the six before';
+COMMENT ON COLUMN daily_active.people_28d IS 'People with an event on the day or the 27 before';
+COMMENT ON COLUMN daily_active.sessions IS 'Sessions that began';
+COMMENT ON COLUMN daily_active.events IS 'Events of people; bots are left out';
+COMMENT ON COLUMN daily_active.reads IS 'Contents read, each once a person';
+COMMENT ON COLUMN daily_active.completed_reads IS 'Contents read to the end, each once a person';
+COMMENT ON COLUMN daily_active.engaged_seconds IS 'Seconds of attention';

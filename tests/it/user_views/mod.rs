@@ -1,5 +1,6 @@
 //! What is known of people, from the events of a site to the tables: real serves, real PostgreSQL.
 
+mod docs;
 mod invariant;
 mod stories;
 

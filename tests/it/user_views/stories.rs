@@ -103,7 +103,7 @@ async fn every_column_says_what_it_is_and_dashboards_may_read_it() {
         .unwrap();
     let without = "SELECT coalesce(string_agg(format('%s.%s', c.relname, a.attname), ', '), '') \
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'refinery_schema_history' \
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND c.relname <> 'refinery_schema_history' \
           AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)";
     assert_eq!(value(&reader, without).await, "");
     let tables = reader
