@@ -24,6 +24,7 @@ const LAYERS: [&[&str]; 11] = [
         "clock",
         "config",
         "data_dir",
+        "demo",
         "lifecycle",
         "private",
         "retry",
