@@ -234,24 +234,19 @@ impl Shelves {
         random: &mut Random,
         is_known: impl Fn(u32) -> bool,
     ) -> Option<u32> {
-        let own = &self.shelves[place(language, topic)];
-        // Who finds nothing in the own language reads English.
-        let shelf = if own.is_empty() {
-            &self.shelves[place(0, topic)]
-        } else {
-            own
-        };
-        let total = shelf.last()?.0;
-        for _ in 0..LOOKS {
-            let drawn = random.random_range(0.0..total);
-            let found = shelf.partition_point(|(sum, _)| *sum <= drawn);
-            let (_, number) = *shelf.get(found)?;
-            let article = &articles[number as usize];
-            if article.published_at <= at && at < article.withdrawn_at && !is_known(number) {
-                return Some(number);
-            }
-        }
-        None
+        // Who finds nothing more in the own language reads English.
+        [language, 0].into_iter().find_map(|language| {
+            let shelf = &self.shelves[place(language, topic)];
+            let total = shelf.last()?.0;
+            (0..LOOKS).find_map(|_| {
+                let drawn = random.random_range(0.0..total);
+                let found = shelf.partition_point(|(sum, _)| *sum <= drawn);
+                let (_, number) = *shelf.get(found)?;
+                let article = &articles[number as usize];
+                let is_out = article.published_at <= at && at < article.withdrawn_at;
+                (is_out && !is_known(number)).then_some(number)
+            })
+        })
     }
 }
 

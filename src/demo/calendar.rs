@@ -96,6 +96,6 @@ mod tests {
             (6, "2026-03-29".to_owned())
         );
         assert_eq!(timestamp(sunday.at(7, 30.0)).to_string(), "2026-03-29T05:30:00Z");
-        assert_eq!(hours(217), 25, "the last Sunday of October");
+        assert_eq!(hours(211), 25, "the last Sunday of October");
     }
 }

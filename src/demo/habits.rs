@@ -45,7 +45,7 @@ const ANY_DAY: &[u8] = &[0, 1, 2, 3, 4, 5, 6];
 
 const READER: Habit = Habit {
     share: 0.16,
-    visits_a_week: 5.0,
+    visits_a_week: 4.0,
     hours: (6, 9),
     weekdays: WORKDAYS,
     depth: 2.6,
@@ -59,7 +59,7 @@ const READER: Habit = Habit {
 
 const RECIPE_READER: Habit = Habit {
     share: 0.15,
-    visits_a_week: 2.2,
+    visits_a_week: 1.7,
     hours: (17, 20),
     weekdays: ANY_DAY,
     joins: 0.75,
@@ -70,7 +70,7 @@ const RECIPE_READER: Habit = Habit {
 
 const WEEKEND_BROWSER: Habit = Habit {
     share: 0.14,
-    visits_a_week: 1.6,
+    visits_a_week: 1.3,
     hours: (9, 12),
     weekdays: WEEKEND,
     depth: 4.5,
@@ -82,7 +82,7 @@ const WEEKEND_BROWSER: Habit = Habit {
 
 const NEWS_SKIMMER: Habit = Habit {
     share: 0.1,
-    visits_a_week: 6.5,
+    visits_a_week: 4.5,
     hours: (7, 18),
     depth: 3.4,
     completes: 0.06,
@@ -93,7 +93,7 @@ const NEWS_SKIMMER: Habit = Habit {
 
 const CONTRIBUTOR: Habit = Habit {
     share: 0.03,
-    visits_a_week: 3.0,
+    visits_a_week: 2.4,
     hours: (9, 16),
     old: 1.0,
     joins: 1.0,
@@ -102,7 +102,7 @@ const CONTRIBUTOR: Habit = Habit {
 
 const LURKER: Habit = Habit {
     share: 0.22,
-    visits_a_week: 0.7,
+    visits_a_week: 0.6,
     hours: (8, 21),
     weekdays: ANY_DAY,
     depth: 1.7,
@@ -114,7 +114,7 @@ const LURKER: Habit = Habit {
 
 const CHURNER: Habit = Habit {
     share: 0.1,
-    visits_a_week: 4.0,
+    visits_a_week: 3.2,
     hours: (7, 21),
     old: 1.0,
     ..READER
@@ -122,7 +122,7 @@ const CHURNER: Habit = Habit {
 
 const RESURRECTED: Habit = Habit {
     share: 0.04,
-    visits_a_week: 3.0,
+    visits_a_week: 2.4,
     hours: (7, 21),
     old: 1.0,
     ..READER
@@ -130,7 +130,7 @@ const RESURRECTED: Habit = Habit {
 
 const BUYER: Habit = Habit {
     share: 0.06,
-    visits_a_week: 2.0,
+    visits_a_week: 1.6,
     hours: (12, 21),
     weekdays: ANY_DAY,
     joins: 1.0,
@@ -151,17 +151,18 @@ pub(super) fn habit(kind: Kind) -> Habit {
     }
 }
 
-/// How many visits somebody makes on a day.
-pub(super) fn visits(person: &Person, day: &Day, pace: f64, random: &mut Random) -> u32 {
+/// How many visits somebody makes on a day, on average.
+pub(super) fn expected(person: &Person, day: &Day) -> f64 {
     if !comes(person, day.index) {
-        return 0;
+        return 0.0;
     }
     let is_ending = person.stops.is_some_and(|stops| stops - day.index <= TAPER_DAYS);
-    let expected = person.visits_a_week / 7.0
-        * weekday(person, day.weekday)
-        * season(person.kind, day)
-        * if is_ending { TAPER } else { 1.0 }
-        * pace;
+    let taper = if is_ending { TAPER } else { 1.0 };
+    person.visits_a_week / 7.0 * weekday(person, day.weekday) * season(person.kind, day) * taper
+}
+
+/// How many they make, where so many are to be expected.
+pub(super) fn visits(expected: f64, random: &mut Random) -> u32 {
     Poisson::new(expected).map_or(0, |distribution| distribution.sample(random) as u32)
 }
 

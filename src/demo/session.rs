@@ -248,10 +248,10 @@ impl Session<'_> {
 
     fn topic(&mut self) -> Topic {
         let drawn: f64 = self.random.random();
-        if matches!(self.person.kind, Kind::Bot) || drawn > 0.86 {
+        if matches!(self.person.kind, Kind::Bot) || drawn > 0.88 {
             return self.random.random_range(0..TOPICS.len()) as Topic;
         }
-        self.person.topics[usize::from(drawn > 0.58)]
+        self.person.topics[usize::from(drawn > 0.63)]
     }
 
     fn choose(&mut self) -> Option<u32> {

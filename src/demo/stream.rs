@@ -129,11 +129,10 @@ impl Stream {
     }
 
     fn play(&mut self, visit: &Visit) {
-        let person = &self.world.people[visit.person as usize];
-        let is_busy = visit.at < person.state.free_at;
-        if is_busy && matches!(visit.purpose, Errand::Read | Errand::Mail { .. }) {
+        let Some(visit) = self.world.whoever_is_free(visit) else {
             return;
-        }
+        };
+        let visit = &visit;
         self.played.clear();
         let state = session::play(&self.world, visit, &mut self.played);
         let world = &self.world;

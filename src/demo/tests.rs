@@ -318,26 +318,32 @@ fn about_as_many_events_as_the_number_of_people_says() {
 
 #[test]
 fn a_live_world_makes_about_as_many_events_as_asked_for_at_any_hour() {
-    let mut live = settings(1, 2_000, LIVE_DAYS);
-    live.pace = Pace::Live {
-        events_per_second: 2.0,
-    };
-    live.start = "2026-11-24T03:00:00Z".parse().unwrap();
-    let mut stream = Stream::new(live.clone());
-    let mut hours = vec![0; 24];
-    let mut text = String::new();
-    while let Some(due) = stream.due() {
-        let hour = (due - live.start.as_millisecond()) / 3_600_000;
-        let Some(count) = hours.get_mut(hour as usize) else {
-            break;
+    // With people enough, and with so few that they have to come ten times as often.
+    for people in [15_000, 1_500] {
+        let mut live = settings(1, people, LIVE_DAYS);
+        live.pace = Pace::Live {
+            events_per_second: 0.5,
         };
-        *count += 1;
-        text.clear();
-        stream.write_next(&mut text);
-    }
-    for (hour, events) in hours.iter().enumerate() {
-        let rate = f64::from(*events) / 3_600.0;
-        assert!((1.0..3.5).contains(&rate), "hour {hour}: {rate} a second");
+        live.start = "2026-11-24T03:00:00Z".parse().unwrap();
+        let mut stream = Stream::new(live.clone());
+        let mut hours = vec![0; 24];
+        let mut text = String::new();
+        while let Some(due) = stream.due() {
+            let hour = (due - live.start.as_millisecond()) / 3_600_000;
+            let Some(count) = hours.get_mut(hour as usize) else {
+                break;
+            };
+            *count += 1;
+            text.clear();
+            stream.write_next(&mut text);
+        }
+        let rates: Vec<_> = hours.iter().map(|events| f64::from(*events) / 3_600.0).collect();
+        let mean = rates.iter().sum::<f64>() / 24.0;
+        assert!((0.38..0.62).contains(&mean), "{people}: {mean} of {rates:?}");
+        assert!(
+            rates.iter().all(|rate| (0.25..0.8).contains(rate)),
+            "{people}: {rates:?}"
+        );
     }
 }
 

@@ -17,13 +17,15 @@ use super::{bots, habits, mail};
 const MODEL: u32 = 1;
 /// Events that a person makes on a day of a history, on average, before and after the days that they are there too;
 /// measured.
-pub const EVENTS_PER_PERSON_DAY: f64 = 2.8;
+pub const EVENTS_PER_PERSON_DAY: f64 = 3.1;
 /// Events of a visit; measured.
-const EVENTS_PER_VISIT: f64 = 13.0;
+const EVENTS_PER_VISIT: f64 = 14.5;
 /// How long a live run can go on.
 pub const LIVE_DAYS: u32 = 30;
 /// People who are in the middle of something when a live run begins.
 const UNDER_WAY: i64 = 20 * MINUTE;
+/// How many are asked whether they come instead of somebody who is busy.
+const SUBSTITUTES: u32 = 16;
 /// People for each crawler.
 const PEOPLE_A_CRAWLER: u32 = 600;
 
@@ -72,8 +74,6 @@ pub(super) struct World {
     crawlers: Range<u32>,
     passers_by: Range<u32>,
     wave: Range<u32>,
-    /// How many visits there are for one that habits would make.
-    pace: f64,
 }
 
 impl World {
@@ -116,7 +116,6 @@ impl World {
             start,
             end,
             windows,
-            pace: pace(&settings, &people),
             people,
             articles,
             shelves: Shelves::empty(),
@@ -133,9 +132,10 @@ impl World {
         self.shelves.fill(&self.articles, day);
         let mut visits = Vec::new();
         let seed = self.settings.seed;
+        let pace = self.pace(day);
         for (number, person) in (0..self.crawlers.start).zip(&self.people) {
             let mut random = stream(seed, Purpose::Day, number.into(), day.index as u64);
-            for _ in 0..habits::visits(person, day, self.pace, &mut random) {
+            for _ in 0..habits::visits(habits::expected(person, day) * pace, &mut random) {
                 visits.push(Visit {
                     at: habits::moment(person, day, &mut random),
                     person: number,
@@ -153,6 +153,22 @@ impl World {
         }
         visits.sort_unstable();
         visits
+    }
+
+    /// How many visits there are on a day for one that habits would make.
+    fn pace(&self, day: &Day) -> f64 {
+        match self.settings.pace {
+            Pace::History => 1.0,
+            Pace::Live { events_per_second } => {
+                let habitual: f64 = self
+                    .people
+                    .iter()
+                    .map(|person| habits::expected(person, day))
+                    .sum();
+                let wanted = events_per_second * (day.end() - day.start()) as f64 / 1_000.0;
+                wanted / (habitual * EVENTS_PER_VISIT).max(f64::MIN_POSITIVE)
+            }
+        }
     }
 
     fn add_publications(&self, day: &Day, visits: &mut Vec<Visit>) {
@@ -192,6 +208,25 @@ impl World {
         }
     }
 
+    /// Nobody does two things at once: the visit of somebody who is busy falls out. In a live world somebody else comes
+    /// instead, so that there are as many events as were asked for.
+    pub(super) fn whoever_is_free(&self, visit: &Visit) -> Option<Visit> {
+        let is_free = |person: u32| self.people[person as usize].state.free_at <= visit.at;
+        let is_bound = !matches!(visit.purpose, Errand::Read | Errand::Mail { .. });
+        if is_bound || is_free(visit.person) {
+            return Some(*visit);
+        }
+        let is_live = self.settings.pace != Pace::History;
+        if !is_live || visit.purpose != Errand::Read {
+            return None;
+        }
+        let regular = self.crawlers.start;
+        let mut others =
+            (1..=SUBSTITUTES).map(|step| (visit.person + step * (regular / SUBSTITUTES + 1)) % regular);
+        let person = others.find(|person| is_free(*person))?;
+        Some(Visit { person, ..*visit })
+    }
+
     /// Whether something that happens then is seen: within the world's time, and not while the site is away.
     pub(super) fn is_seen(&self, at: i64) -> bool {
         let is_away =
@@ -219,16 +254,6 @@ fn authors(people: &[Person]) -> Vec<u32> {
         .filter(|(_, person)| person.kind == Kind::Contributor)
         .map(|(number, _)| number)
         .collect()
-}
-
-fn pace(settings: &Settings, people: &[Person]) -> f64 {
-    match settings.pace {
-        Pace::History => 1.0,
-        Pace::Live { events_per_second } => {
-            let visits_a_day: f64 = people.iter().map(|person| person.visits_a_week / 7.0).sum();
-            events_per_second * 24.0 * 3600.0 / (visits_a_day * EVENTS_PER_VISIT)
-        }
-    }
 }
 
 /// The same for the same settings, and for no others.

@@ -11,7 +11,7 @@ use crate::demo::{EVENTS_PER_PERSON_DAY, LIVE_DAYS, Pace, Settings};
 
 const PEOPLE: u32 = 2_000;
 /// The most people of a live run whose number is not given: they come more often instead.
-const LIVE_PEOPLE: f64 = 100_000.0;
+const LIVE_PEOPLE: f64 = 300_000.0;
 const FEWEST_LIVE_PEOPLE: f64 = 200.0;
 const ARTICLES_A_DAY: u32 = 12;
 /// Articles are there from so many days before.

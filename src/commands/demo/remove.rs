@@ -22,6 +22,8 @@ const CATALOGUE_DELAY: Duration = Duration::from_secs(12);
 
 pub(super) async fn run(config: &Config, arguments: &DemoRemove) -> anyhow::Result<ExitCode> {
     let mut client = open_events(config).await?;
+    let control = Control::new(&config.data_dir);
+    let is_served = wait_for_capture(&control).await?;
     let months = removal::months(&client, DEMO_SOURCE).await?;
     let events: i64 = months.iter().map(|month| month.events).sum();
     if !arguments.output.json {
@@ -30,14 +32,21 @@ pub(super) async fn run(config: &Config, arguments: &DemoRemove) -> anyhow::Resu
     if arguments.dry_run {
         return told(arguments, events, None);
     }
+    if events == 0 {
+        return told(arguments, events, Some(&Removed::default()));
+    }
     if !arguments.yes && !confirmed("remove", "Remove them?")? {
         line("nothing was changed")?;
         return Ok(ExitCode::from(PROBLEM));
     }
-    let control = Control::new(&config.data_dir);
-    let is_quiet = wait_for_capture(&control, &client).await?;
+    if is_served {
+        // Whoever still sends is shut out; then all that came is stored.
+        control.post::<()>("/demo/end", &()).await?;
+        wait_for_capture(&control).await?;
+        wait_for_catalogue(&client).await?;
+    }
     let removed = removal::remove(&mut client, DEMO_SOURCE, Clock::system().now()).await?;
-    if !is_quiet {
+    if !is_served {
         eprintln!(
             "no momsflow serves from {}: what the log still holds of the demo is stored when one does; repeat it then",
             config.data_dir.display()
@@ -46,22 +55,25 @@ pub(super) async fn run(config: &Config, arguments: &DemoRemove) -> anyhow::Resu
     told(arguments, events, Some(&removed))
 }
 
-/// Takes the demo's key back and waits until all that it sent is stored; `false` where no serve runs here.
-async fn wait_for_capture(control: &Control, client: &Client) -> anyhow::Result<bool> {
-    match control.post::<()>("/demo/end", &()).await {
-        Ok(()) => {}
-        Err(ControlError::NotRunning { .. }) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    }
+/// Waits until all that the log holds is stored; `false` where no serve runs here.
+async fn wait_for_capture(control: &Control) -> anyhow::Result<bool> {
     let mut meter = Meter::new(0, "event");
-    settle(control, &mut meter).await?;
+    let settled = settle(control, &mut meter).await;
     meter.finish();
-    let now = Clock::system().now();
+    match settled {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.downcast_ref(), Some(ControlError::NotRunning { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn wait_for_catalogue(client: &Client) -> anyhow::Result<()> {
     if let Some(stored_at) = removal::last_stored(client).await? {
-        let age = Duration::try_from(now.duration_since(stored_at)).unwrap_or_default();
+        let age = Clock::system().now().duration_since(stored_at);
+        let age = Duration::try_from(age).unwrap_or_default();
         tokio::time::sleep(CATALOGUE_DELAY.saturating_sub(age)).await;
     }
-    Ok(true)
+    Ok(())
 }
 
 fn describe(months: &[MonthOfSource], events: i64) -> anyhow::Result<()> {

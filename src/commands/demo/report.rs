@@ -70,9 +70,10 @@ fn people(truth: &Truth, plan: &Plan, stored: Stored, took: Duration) -> anyhow:
         events.bots, events.late, events.duplicates
     ))?;
     let count = |(name, count): (&str, u64)| vec![name.to_owned(), count.to_string()];
-    let rows: Vec<_> = events
-        .by_name
-        .iter()
+    let mut names: Vec<_> = events.by_name.iter().collect();
+    names.sort_by_key(|(_, events)| std::cmp::Reverse(**events));
+    let rows: Vec<_> = names
+        .into_iter()
         .map(|(name, events)| count((name, *events)))
         .collect();
     output::table(&["EVENT", "COUNT"], &rows)?;
@@ -82,13 +83,16 @@ fn people(truth: &Truth, plan: &Plan, stored: Stored, took: Duration) -> anyhow:
         .map(|(kind, people)| count((name(*kind), (*people).into())))
         .collect();
     output::table(&["KIND", "PEOPLE"], &rows)?;
+    if !truth.anomalies.is_empty() {
+        line("")?;
+    }
     for anomaly in &truth.anomalies {
         let what = match anomaly.kind {
             Anomaly::Outage => "outage",
             Anomaly::Spike => "spike",
             Anomaly::BotWave => "bot wave",
         };
-        line(&format!("\n{what}: {:.0} to {:.0}", anomaly.from, anomaly.to))?;
+        line(&format!("{what}: {:.0} to {:.0}", anomaly.from, anomaly.to))?;
     }
     hints(plan, stored)
 }
@@ -101,7 +105,7 @@ fn hints(plan: &Plan, stored: Stored) -> anyhow::Result<()> {
     }
     if stored.of_others > 0 {
         line(&format!(
-            "\nThe event store also has {} events of other sources.",
+            "\nEvents of other sources in this event store: {}",
             stored.of_others
         ))?;
     }
