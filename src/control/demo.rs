@@ -12,7 +12,7 @@ use crate::http::Source;
 pub const DEMO_SOURCE: &str = "demo";
 
 /// What a config with `[[sources]]` says to allow the demo.
-const SECTION: &str = "\n\n  [[sources]]\n  name = \"demo\"\n  key_env = \"MOMSFLOW_DEMO_KEY\"   # or key_file, key\n  trusted = true\n  may_backdate = true\n";
+const SECTION: &str = "\n\n  [[sources]]\n  name = \"demo\"\n  key_env = \"DEMO_WRITE_KEY\"   # or key_file, key\n  trusted = true\n  may_backdate = true\n";
 
 /// Where the demo sends, and with which key.
 #[derive(Clone, Debug, Serialize, Deserialize)]

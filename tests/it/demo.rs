@@ -312,10 +312,10 @@ async fn with_sources_configured_the_demo_has_to_be_one_of_them() {
         );
         assert_eq!(serve.value("SELECT count(*) FROM events").await, "0");
     }
-    let section = "[[sources]]\nname = \"demo\"\nkey_env = \"MOMSFLOW_DEMO_KEY\"\ntrusted = true\nmay_backdate = true\n";
+    let section = "[[sources]]\nname = \"demo\"\nkey_env = \"DEMO_WRITE_KEY\"\ntrusted = true\nmay_backdate = true\n";
     let serve = Serve::start_with(
         &format!("{website}{section}"),
-        &[("MOMSFLOW_DEMO_KEY", "secret-of-the-demo")],
+        &[("DEMO_WRITE_KEY", "secret-of-the-demo")],
     )
     .await;
     let said = serve.cli(&demo).await.expect(0);
