@@ -2,7 +2,7 @@
 
 # Folder of all state. Left empty, scripts/data-dir.sh chooses.
 DATA_DIR ?=
-# Further flags for `momsflow serve`.
+# Further flags for `momsflow serve`, or `momsflow demo`.
 ARGS ?=
 # `make run YES=1` installs what is missing without asking.
 YES ?=
@@ -12,12 +12,12 @@ TEST_VENV := tests/.cache/venv
 SDK_VENV := tests/.cache/venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test test-sdk interop soak bench bench-peers bench-sdk setup-run setup-test
+.PHONY: help run build install demo test test-sdk interop soak bench bench-peers bench-sdk setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve), YES=1 (install without asking),"
+	@echo "  Variables: DATA_DIR (folder of all state), ARGS (flags for serve or demo), YES=1 (install without asking),"
 	@echo "             ONLY (parts of bench: capture ingest pixel visible memory start userprint"
 	@echo "             kafka-ingest kafka-capture kafka-lag kafka-debezium;"
 	@echo "             tests of soak: soak::over_kafka kafka::cluster kafka::namespaces …)"
@@ -53,6 +53,10 @@ test-sdk: setup-test ## Checks and tests the Python SDK against a real serve
 interop: setup-run ## Tries unmodified Segment SDKs and prints what was sent and stored
 	@tests/interop/setup.sh full
 	MOMSFLOW_INTEROP=1 cargo test --locked --test it -- interop:: --nocapture --test-threads=1
+
+demo: build ## Sends 90 days of a content platform's traffic to `make run` in another terminal (docs/demo.md)
+	@data_dir="$$(scripts/data-dir.sh '$(DATA_DIR)')" && \
+		exec $(TARGET_DIR)/release/momsflow demo --days 90 --data-dir "$$data_dir" $(ARGS)
 
 bench: setup-run ## Measures this build against its peers; a quiet machine and some twenty minutes
 	@scripts/fetch-kafka.sh

@@ -1,5 +1,6 @@
 //! The command line, as clap types.
 
+mod demo;
 mod identity;
 mod user_views;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use demo::{Demo, DemoAction, DemoRemove, DemoRun};
 pub use identity::{Identity, Revoke};
 pub use user_views::{Explain, UserViews};
 
@@ -60,6 +62,8 @@ pub enum Command {
     Events(Events),
     /// Sends history from a file or a pipe into a running serve, each line once, however often it is repeated.
     Import(Import),
+    /// Sends realistic traffic of a content platform, live or back-dated, and takes it out again.
+    Demo(Demo),
     /// Shows whose events are whose, and takes wrong joins back.
     #[command(subcommand)]
     Identity(Identity),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Imports run one way: `main → commands → app → control → roles → collector →
-//! {http, broker, store, embedded} → views → identity → event → userprint`; `clock`, `config`, `data_dir`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
+//! {http, broker, store, embedded} → views → identity → event → userprint`; `clock`, `config`, `data_dir`, `demo`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
 
 pub mod app;
 pub mod broker;
@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod data_dir;
+pub mod demo;
 pub mod embedded;
 pub mod event;
 pub mod http;

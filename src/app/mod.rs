@@ -132,11 +132,12 @@ async fn start(
     if shared.config.roles.contains(&Role::UserViews) {
         views::start(stages, &shared)?;
     }
+    let gate = Arc::new(Gate::new(&shared.config.http, sources));
     let http = match listeners.http {
-        Some(bound) => Some(start_http(stages, &shared, bound, sources)?),
+        Some(bound) => Some(start_http(stages, &shared, bound, gate.clone())?),
         None => None,
     };
-    let control = Arc::new(shared.control(http));
+    let control = Arc::new(shared.control(http, gate));
     let admin = start_admin(
         stages,
         &shared,
@@ -249,10 +250,9 @@ fn start_http(
     stages: &mut Stages,
     shared: &Shared,
     bound: Bound,
-    sources: Sources,
+    gate: Arc<Gate>,
 ) -> anyhow::Result<SocketAddr> {
     let (config, health) = (&shared.config, &shared.health);
-    let gate = Arc::new(Gate::new(&config.http, sources));
     let collector = Collector::new(shared.intake.clone(), shared.clock.clone(), config)
         .with_userprints(shared.userprints.clone());
     let collector = Arc::new(collector);

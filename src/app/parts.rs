@@ -19,6 +19,7 @@ use crate::control::rates::Meter;
 use crate::control::server::{self, Control};
 use crate::data_dir::DataDir;
 use crate::event::Policy;
+use crate::http::Gate;
 use crate::lifecycle::Health;
 use crate::roles::capture;
 use crate::userprint::Userprints;
@@ -90,7 +91,7 @@ fn partitions(log: &Log, config: &Config) -> usize {
 
 impl Shared {
     /// What subcommands may see and do.
-    pub(super) fn control(&self, http: Option<SocketAddr>) -> Control {
+    pub(super) fn control(&self, http: Option<SocketAddr>, gate: Arc<Gate>) -> Control {
         Control {
             started_at: self.started_at,
             roles: self.config.roles.clone(),
@@ -105,6 +106,7 @@ impl Shared {
             importer: server::importer(self.intake.clone(), self.clock.clone(), &self.config)
                 .with_userprints(self.userprints.clone()),
             sources: self.config.sources.clone(),
+            gate,
             policy: Policy::new(&self.config.ingest).with_userprints(self.userprints.clone()),
             databases: self.databases.clone(),
             userprint_keys: UserprintKeys {

@@ -2,9 +2,11 @@
 
 mod check;
 mod config;
+mod confirm;
 mod connect;
 mod databases;
 mod dead_letters;
+mod demo;
 mod events;
 mod identity;
 mod import;
@@ -59,6 +61,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(action) => block_on(dead_letters::run(load(&global)?, action)),
         Command::Events(action) => block_on(events::run(load(&global)?, action)),
         Command::Import(arguments) => block_on(import::run(load(&global)?, arguments)),
+        Command::Demo(arguments) => block_on(demo::run(load(&global)?, arguments)),
         Command::Identity(action) => block_on(identity::run(load(&global)?, action)),
         Command::UserViews(action) => block_on(user_views::run(load(&global)?, action)),
         Command::Pixel(action) => block_on(pixel::run(load(&global)?, action)),

@@ -76,6 +76,12 @@ fn welcome(addresses: &Addresses) {
             file.display()
         );
     }
+    if addresses.write_key_file.is_some() && addresses.http.is_some() {
+        text += &format!(
+            "\nOr have 90 days of a content platform's traffic (demo remove takes it out again):\n\n  \
+             {me} demo --days 90 --data-dir '{data_dir}'\n"
+        );
+    }
     text += &format!(
         "\nSee it in SQL, and what runs:\n\n  {me} psql --data-dir '{data_dir}' -- -c 'select received_at, type, event, user_id from events'\n  \
          {me} status --data-dir '{data_dir}'\n"

@@ -5,6 +5,7 @@
 
 mod assign;
 pub mod client;
+pub mod demo;
 pub mod former_log;
 pub mod message;
 pub mod pixel;

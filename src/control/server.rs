@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::collector::{Answer, Collector, Shape, Submission, SubmitError};
 use crate::config::{self, Config, Role};
 use crate::event::{Client, Policy};
-use crate::http::{DEFAULT_SOURCE, Routes, Source};
+use crate::http::{DEFAULT_SOURCE, Gate, Routes, Source};
 use crate::lifecycle::Health;
 use crate::roles::capture;
 use crate::store::databases::Databases;
@@ -51,6 +51,8 @@ pub struct Control {
     pub importer: Collector,
     /// As configured.
     pub sources: Vec<config::Source>,
+    /// Of the public listener; lends the demo its key.
+    pub gate: Arc<Gate>,
     pub policy: Policy,
     pub userprint_keys: UserprintKeys,
     /// Nothing until PostgreSQL has started.
@@ -80,6 +82,8 @@ pub fn routes(control: Arc<Control>) -> Routes {
             .route("/import/lines", web::post().to(import))
             .route("/import/preview", web::post().to(preview_import))
             .route("/dead-letters/replay", web::post().to(replay_letters))
+            .route("/demo/begin", web::post().to(begin_demo))
+            .route("/demo/end", web::post().to(end_demo))
             .route("/userprint-keys", web::get().to(userprint_keys))
             .route("/userprint-keys/rotate", web::post().to(rotate_userprint_keys));
     })
@@ -158,6 +162,18 @@ fn answer_import(reply: Result<Answer, SubmitError>) -> HttpResponse {
 
 async fn replay_letters(control: Data<Control>, request: Json<ReplayRequest>) -> HttpResponse {
     answer(control.replay(&request).await)
+}
+
+async fn begin_demo(control: Data<Control>) -> HttpResponse {
+    match control.begin_demo() {
+        Ok(source) => HttpResponse::Ok().json(source),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, error),
+    }
+}
+
+async fn end_demo(control: Data<Control>) -> HttpResponse {
+    control.end_demo();
+    answer(Ok(()))
 }
 
 async fn userprint_keys(control: Data<Control>) -> HttpResponse {

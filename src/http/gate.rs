@@ -156,7 +156,7 @@ impl Gate {
             .sources
             .find(key)
             .ok_or_else(|| Problem::new(ProblemCode::UnknownKey, "the write key is not known here"))?;
-        allowed(request, source)
+        allowed(request, &source)
     }
 }
 

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::config::{self, KeyFault, Secret};
+use crate::private::hex;
 
 /// The source of the one key that there is without `[[sources]]`.
 pub const DEFAULT_SOURCE: &str = "default";
@@ -42,6 +43,15 @@ pub enum KeyError {
 #[derive(Debug, Default)]
 pub struct Sources {
     by_hash: HashMap<[u8; 32], Arc<Source>>,
+    lent: RwLock<Option<Lent>>,
+}
+
+/// A source that is there for a while, under a key that nobody wrote down.
+#[derive(Debug)]
+struct Lent {
+    key: Secret,
+    hash: [u8; 32],
+    source: Arc<Source>,
 }
 
 impl Sources {
@@ -80,10 +90,34 @@ impl Sources {
     }
 
     /// The source that a key belongs to.
-    pub fn find(&self, key: &str) -> Option<&Arc<Source>> {
+    pub fn find(&self, key: &str) -> Option<Arc<Source>> {
         let hash = hash(key);
-        let (known, source) = self.by_hash.get_key_value(&hash)?;
-        bool::from(known.ct_eq(&hash)).then_some(source)
+        if let Some((known, source)) = self.by_hash.get_key_value(&hash) {
+            return bool::from(known.ct_eq(&hash)).then(|| Arc::clone(source));
+        }
+        let lent = self.lent.read().unwrap_or_else(PoisonError::into_inner);
+        let lent = lent.as_ref().filter(|lent| bool::from(lent.hash.ct_eq(&hash)));
+        lent.map(|lent| Arc::clone(&lent.source))
+    }
+
+    /// Lends a source a key, which holds until it is taken back or the process ends. There is one such source: as
+    /// long as it is lent, everybody who asks gets the same key.
+    pub fn lend(&self, source: Source) -> Secret {
+        let mut lent = self.lent.write().unwrap_or_else(PoisonError::into_inner);
+        let lent = lent.get_or_insert_with(|| {
+            let key = hex(&rand::random::<[u8; 24]>());
+            Lent {
+                hash: hash(&key),
+                key: Secret::new(key),
+                source: Arc::new(source),
+            }
+        });
+        lent.key.clone()
+    }
+
+    /// Takes the key of [`Sources::lend`] back: whoever still sends with it gets 401.
+    pub fn take_back(&self) {
+        *self.lent.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether pages of an origin may send with any key. A preflight does not say which key will come.
@@ -123,5 +157,16 @@ mod tests {
             sources.add(&Secret::new("k1"), source("app")),
             Err(KeyError::Shared(..))
         ));
+    }
+
+    #[test]
+    fn a_lent_key_holds_until_it_is_taken_back() {
+        let sources = Sources::default();
+        let key = sources.lend(source("demo"));
+        assert_eq!(sources.lend(source("demo")), key);
+        assert_eq!(sources.find(key.reveal()).unwrap().name, "demo");
+        sources.take_back();
+        assert!(sources.find(key.reveal()).is_none());
+        assert_ne!(sources.lend(source("demo")), key);
     }
 }

@@ -18,6 +18,7 @@ pub mod months;
 mod names;
 pub mod pool;
 pub mod reader;
+pub mod removal;
 mod rollup;
 pub mod server;
 pub mod sqlstate;

@@ -25,6 +25,7 @@ const LAYERS: [&[&str]; 12] = [
         "clock",
         "config",
         "data_dir",
+        "demo",
         "lifecycle",
         "private",
         "retry",

@@ -5,6 +5,7 @@ mod capture;
 mod cdnow;
 mod cli;
 mod cloned;
+mod demo;
 mod deploy;
 mod embedded_postgres;
 mod event_log;

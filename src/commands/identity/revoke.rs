@@ -1,4 +1,3 @@
-use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -6,8 +5,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio_postgres::Client;
 
+use super::super::PROBLEM;
+use super::super::confirm::confirmed;
 use super::super::output::{self, line, printable};
-use super::super::{PROBLEM, WrongUse};
 use super::shown;
 use crate::cli::Revoke;
 use crate::clock::Clock;
@@ -43,7 +43,7 @@ pub(super) async fn run(client: &Client, arguments: Revoke) -> anyhow::Result<Ex
     if dry_run {
         return told(as_json.json, &link, &changes, None, "nothing was changed");
     }
-    if !yes && !confirmed()? {
+    if !yes && !confirmed("revoke", "Revoke it?")? {
         line("nothing was changed")?;
         return Ok(ExitCode::from(PROBLEM));
     }
@@ -109,38 +109,6 @@ fn describe(link: &Link, changes: &[Change]) -> anyhow::Result<()> {
     ))
 }
 
-/// Asks whoever sits at the terminal.
-fn confirmed() -> anyhow::Result<bool> {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        return Err(WrongUse(
-            "revoke asks first, and nobody is there to answer\n\nhint: --yes to do it, --dry-run to see what it would change"
-                .to_owned(),
-        )
-        .into());
-    }
-    eprint!("Revoke it? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    input.lock().read_line(&mut answer)?;
-    Ok(is_yes(&answer))
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
-}
-
 fn events(count: i64) -> String {
     format!("{count} event{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_yes_is_one() {
-        assert!(is_yes("y\n") && is_yes(" YES \r\n"));
-        assert!(!is_yes("\n") && !is_yes("") && !is_yes("yes, but") && !is_yes("n"));
-    }
 }

@@ -8,7 +8,7 @@ const SAME: Duration = Duration::from_secs(30);
 const PROGRESS: Duration = Duration::from_secs(3);
 
 /// Tells people how far an import is and what it waits for: by a bar on a terminal, elsewhere by a line now and then.
-pub(super) struct Meter {
+pub(in crate::commands) struct Meter {
     bar: ProgressBar,
     unit: &'static str,
     said: Said,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 }
 
 impl Meter {
-    pub(super) fn new(bytes: u64, unit: &'static str) -> Self {
+    pub(in crate::commands) fn new(bytes: u64, unit: &'static str) -> Self {
         let bar = ProgressBar::new(bytes);
         let style = ProgressStyle::with_template("{bar:30} {percent}% {bytes_per_sec} {msg} eta {eta}");
         if let Ok(style) = style {
@@ -64,7 +64,7 @@ impl Meter {
     }
 
     /// Says why it does not go on.
-    pub(super) fn wait(&mut self, reason: &str) {
+    pub(in crate::commands) fn wait(&mut self, reason: &str) {
         if self.is_on_terminal() {
             self.bar.set_message(format!("waits: {reason}"));
         } else if self.said.is_news(reason, Instant::now()) {
@@ -85,7 +85,7 @@ impl Meter {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(in crate::commands) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 

@@ -7,11 +7,11 @@ mod defaults;
 mod faults;
 mod input;
 mod lines;
-mod meter;
+pub(super) mod meter;
 mod preview;
 mod progress;
 mod report;
-mod send;
+pub(super) mod send;
 mod source;
 mod verify;
 

@@ -76,7 +76,7 @@ pub(super) async fn send(
 }
 
 /// Waits until capture has stored everything that the log holds by now.
-pub(super) async fn settle(control: &Control, meter: &mut Meter) -> anyhow::Result<()> {
+pub(in crate::commands) async fn settle(control: &Control, meter: &mut Meter) -> anyhow::Result<()> {
     let target = loop {
         let status: Status = control.get("/status").await?;
         let partitions = &status.log.partitions;

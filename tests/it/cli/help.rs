@@ -1,7 +1,7 @@
 use super::alone;
 
 /// Every subcommand, as it is typed.
-const SUBCOMMANDS: [&str; 32] = [
+const SUBCOMMANDS: [&str; 34] = [
     "",
     "serve",
     "check",
@@ -16,6 +16,8 @@ const SUBCOMMANDS: [&str; 32] = [
     "events",
     "events list",
     "import",
+    "demo",
+    "demo remove",
     "identity",
     "identity show",
     "identity revoke",
@@ -123,6 +125,8 @@ async fn without_a_serve_the_commands_beside_it_say_how_to_start_one() {
         &["events", "list"],
         &["identity", "show", "u-1"],
         &["identity", "revoke", "1", "--yes"],
+        &["demo"],
+        &["demo", "remove", "--yes"],
         &["migrate"],
         &["psql"],
         &["connect", "grafana"],

@@ -1,0 +1,2 @@
+-- When capture last stored anything, by its clock.
+SELECT max(updated_at) FROM positions

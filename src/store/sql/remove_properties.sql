@@ -1,0 +1,1 @@
+DELETE FROM event_properties WHERE source = $1
