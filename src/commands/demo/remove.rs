@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::super::PROBLEM;
 use super::super::confirm::confirmed;
-use super::super::databases::open_events;
+use super::super::databases::{databases, open, open_events};
 use super::super::import::meter::Meter;
 use super::super::import::send::settle;
 use super::super::output::{self, line};
@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::client::{Client as Control, ControlError};
 use crate::control::demo::DEMO_SOURCE;
 use crate::store::removal::{self, MonthOfSource, Removed};
+use crate::store::views;
 
 /// Capture counts properties apart from events and writes them so much later, at the latest.
 const CATALOGUE_DELAY: Duration = Duration::from_secs(12);
@@ -46,6 +47,7 @@ pub(super) async fn run(config: &Config, arguments: &DemoRemove) -> anyhow::Resu
         wait_for_catalogue(&client).await?;
     }
     let removed = removal::remove(&mut client, DEMO_SOURCE, Clock::system().now()).await?;
+    views::ask_for_rebuild(&open(&databases(config)?.views).await?).await?;
     if !is_served {
         eprintln!(
             "no momsflow serves from {}: what the log still holds of the demo is stored when one does; repeat it then",
@@ -88,7 +90,8 @@ fn describe(months: &[MonthOfSource], events: i64) -> anyhow::Result<()> {
     }
     if events > 0 {
         line(
-            "They go with their counts, and so do the joins that only they say. Other sources' events stay as they are.\n",
+            "They go with their counts, and so do the joins that only they say. Other sources' events stay as they are, and what is \
+             known of people is made anew at the next run of user-views.\n",
         )?;
     }
     Ok(())

@@ -9,7 +9,7 @@ pub enum ViewsError {
     Busy,
     /// The views were made by another definition.
     #[error(
-        "the views were made by definition {was}, and this is {is}\n\nhint: momsflow user-views rebuild makes them anew"
+        "the views were made by {was}, and this is {is}\n\nhint: momsflow user-views rebuild makes them anew"
     )]
     Outdated { was: String, is: String },
     /// Nothing was made yet.

@@ -158,8 +158,11 @@ impl UserViews {
         };
         if known.definition_version != DEFINITION_VERSION || known.zone != self.zone_name {
             return Err(ViewsError::Outdated {
-                was: format!("{} in {}", known.definition_version, known.zone),
-                is: format!("{DEFINITION_VERSION} in {}", self.zone_name),
+                was: match known.definition_version {
+                    0 => "events of which some are gone".to_owned(),
+                    version => format!("definition {version} in {}", known.zone),
+                },
+                is: format!("definition {DEFINITION_VERSION} in {}", self.zone_name),
             });
         }
         let shares = read_shares(transaction).await?;

@@ -97,6 +97,14 @@ pub async fn write_meta(transaction: &Transaction<'_>, meta: &Meta) -> Result<()
     Ok(())
 }
 
+/// Has all views made anew at the next run: events have gone.
+pub async fn ask_for_rebuild(client: &tokio_postgres::Client) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute("UPDATE state.meta SET definition_version = 0", &[])
+        .await?;
+    Ok(())
+}
+
 /// Persons whose row changes by time alone until `today`, at most `most`.
 pub async fn due(
     transaction: &Transaction<'_>,

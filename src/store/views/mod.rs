@@ -11,8 +11,8 @@ mod write;
 
 pub use known::{KnownError, PgKnown, find_person};
 pub use marks::{
-    Meta, due, freeze_shares, hold, last_day, lock, marks, meta, new_revocations, read_shares, release,
-    write_marks, write_meta,
+    Meta, ask_for_rebuild, due, freeze_shares, hold, last_day, lock, marks, meta, new_revocations,
+    read_shares, release, write_marks, write_meta,
 };
 pub use rebuild::{Schema, compare, drop_copy, make_copy, swap_in, use_schema};
 pub use write::{Run, note_run, write};
