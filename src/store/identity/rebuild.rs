@@ -61,7 +61,7 @@ impl<'a> Rebuild<'a> {
             .execute(find, &[&month.start(), &month.next().start()])
             .await?;
         let mut found = Found::default();
-        for first in (1..).step_by(CHUNK as usize) {
+        for first in (1_i64..).step_by(CHUNK as usize) {
             let next = "SELECT * FROM rebuilt WHERE number >= $1 AND number < $1 + $2 ORDER BY number";
             let rows = self.0.query(next, &[&first, &CHUNK]).await?;
             if rows.is_empty() {

@@ -18,6 +18,7 @@ const SUBCOMMANDS: [&str; 27] = [
     "import",
     "identity",
     "identity show",
+    "identity rebuild",
     "identity revoke",
     "pixel",
     "pixel keys",
