@@ -12,7 +12,7 @@ TEST_VENV := tests/.cache/venv
 SDK_VENV := tests/.cache/venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install demo test test-sdk interop soak bench bench-peers bench-sdk setup-run setup-test
+.PHONY: help run build install demo test test-sdk interop soak forgeries bench bench-peers bench-sdk setup-run setup-test
 
 help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ soak: setup-test build ## Kills, freezes, cuts, fills, floods a release build: S
 	SOAK_SECONDS="$${SOAK_SECONDS:-600}" MOMSFLOW_TEST_BINARY="$(abspath $(TARGET_DIR))/release/momsflow" \
 		cargo test --locked --test it -- $(or $(ONLY),soak:: kafka::cluster kafka::namespaces) \
 		--nocapture --test-threads=1
+
+forgeries: ## Tries a million forged cookies (CASES, 1000000) on a release build: none may be accepted
+	MOMSFLOW_TEST_FORGERIES="$${CASES:-1000000}" cargo test --release --locked --lib -- no_forgery --nocapture
 
 setup-run:
 	@YES='$(YES)' scripts/setup.sh run

@@ -40,7 +40,7 @@ use crate::control::server::Control;
 use crate::control::{new_socket, server};
 use crate::data_dir::DataDir;
 use crate::http::admin::AdminServer;
-use crate::http::{Bound, DEFAULT_SOURCE, Gate, Server, Source, Sources};
+use crate::http::{Bound, DEFAULT_SOURCE, Gate, Handlers, Server, Source, Sources};
 use crate::lifecycle::Stop;
 use crate::roles::pixel::Pixel;
 use crate::roles::{capture, ingest, pixel};
@@ -256,15 +256,16 @@ fn start_http(
     let collector = Collector::new(shared.intake.clone(), shared.clock.clone(), config)
         .with_userprints(shared.userprints.clone());
     let collector = Arc::new(collector);
-    let mut routes = Vec::new();
+    let mut handlers = Handlers::default();
     if config.roles.contains(&Role::Ingest) {
-        routes.push(ingest::routes(collector.clone()));
+        handlers.routes.push(ingest::routes(collector.clone()));
     }
     let mut pixel = None;
     if config.roles.contains(&Role::Pixel) {
         let (userprints, clock) = (shared.userprints.clone(), shared.clock.clone());
         let started = Arc::new(Pixel::new(collector, userprints, clock, config));
-        routes.push(pixel::routes(started.clone()));
+        handlers.routes.push(pixel::routes(started.clone()));
+        handlers.lane = Some(pixel::lane(started.clone(), gate.clone()));
         pixel = Some(started);
     }
     let server = Server::listen(
@@ -272,7 +273,7 @@ fn start_http(
         &config.http,
         gate,
         health,
-        routes,
+        handlers,
         config.shutdown_deadline,
     )
     .map_err(|error| cannot_listen("http.listen", config.http.listen, &error))?;

@@ -16,6 +16,17 @@ pub enum Identity {
     },
     /// Takes an anonymous id away from a user, for ever; says first what that changes, and asks.
     Revoke(Revoke),
+    /// Derives edges and claims once more from the stored events, and adds what is missing. Beside a running serve.
+    #[command(
+        after_help = "For after a rolling upgrade from a momsflow that did not know edges yet: what its captures stored meanwhile has none. Repeating it changes nothing.\n\nExamples:\n  momsflow identity rebuild --dry-run\n  momsflow identity rebuild"
+    )]
+    Rebuild {
+        /// Says what it would add, and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        output: Json,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 mod answer;
 mod append;
 mod bucket;
+mod commit;
 mod notice;
 mod prepare;
 mod preview;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::LogError;
-use crate::broker::intake::{Durability, Intake};
+use crate::broker::intake::Intake;
 use crate::clock::Clock;
 use crate::config;
 use crate::event::{Client, EventKind, Policy, Reject};
@@ -137,23 +138,6 @@ impl Collector {
         };
         drop(body);
         self.commit(prepared).await
-    }
-
-    /// Makes what was prepared durable, and counts it.
-    ///
-    /// # Errors
-    /// The log's refusal. Only an `Ok` is an acknowledgement.
-    pub async fn commit(&self, prepared: Prepared) -> Result<Answer, SubmitError> {
-        let Prepared {
-            records,
-            mut answer,
-            tally,
-        } = prepared;
-        if !records.is_empty() {
-            answer.is_spooled = self.append(records).await? == Durability::Spooled;
-        }
-        tally.count();
-        Ok(answer)
     }
 
     /// Seconds after which a client whose events were refused shall come again. While the log is unwell (disk full,

@@ -26,6 +26,18 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    pub(super) fn is_of_source(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
+    /// Adds the counts of another request.
+    pub(super) fn add(&mut self, other: Self) {
+        for (sum, more) in self.accepted.iter_mut().zip(other.accepted) {
+            *sum += more;
+        }
+        self.rejected.extend(other.rejected);
+    }
+
     pub(super) fn count(self) {
         for (kind, accepted) in EventKind::ALL.into_iter().zip(self.accepted) {
             if accepted > 0 {

@@ -19,7 +19,8 @@ const MORE_MARKS: [&str; 9] = [
 const HARMLESS: [&str; 2] = ["okhttp", "cubot"];
 /// Longer agents are judged by their beginning; the library takes all above 512 bytes for browsers.
 const JUDGED: usize = 400;
-const MEMO_SLOTS: usize = 64;
+/// For each thread; an agent takes some 150 bytes.
+const MEMO_SLOTS: usize = 512;
 
 thread_local! {
     /// The last verdicts, by the whole agent: a verdict never depends on what was asked before.

@@ -43,11 +43,15 @@ pub struct HitParts<'a> {
 /// A body that is no JSON object.
 pub fn hit_text(parts: &HitParts<'_>) -> Result<Option<String>, Reject> {
     let body = parts.body.map(Body::read).transpose()?.unwrap_or_default();
-    let params = [parts.query, &body.params].concat();
-    let parts = &HitParts {
-        query: &params,
-        ..*parts
+    let both;
+    let query = match body.params.is_empty() {
+        true => parts.query,
+        false => {
+            both = [parts.query, &body.params].concat();
+            &both
+        }
     };
+    let parts = &HitParts { query, ..*parts };
     let event = body
         .event
         .map(Cow::Borrowed)

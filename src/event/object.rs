@@ -42,6 +42,14 @@ impl Object {
         self.verbatim(key, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 
+    /// A time as [`time`](Self::time) writes it.
+    pub(super) fn time_text(at: Timestamp) -> String {
+        let mut text = String::with_capacity(32);
+        // Writing into a String does not fail.
+        let _ = RFC_3339.print_timestamp(&at, &mut text);
+        text
+    }
+
     /// Appends a time as RFC 3339.
     pub(super) fn time(&mut self, key: &str, at: Timestamp) {
         self.key(key);

@@ -270,6 +270,11 @@ impl Reservation {
         Ok(())
     }
 
+    /// Takes another one's bytes over.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives some of the bytes back.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
@@ -281,7 +286,9 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.lapse();
-        self.budget.give_back(self.bytes);
+        if self.bytes > 0 {
+            self.budget.give_back(self.bytes);
+        }
     }
 }
 
@@ -304,7 +311,10 @@ mod tests {
         assert_eq!(budget.used(), 80);
         drop(first);
         second.grow(100).unwrap();
-        drop(second);
+        let mut both = budget.reserve();
+        both.join(second);
+        assert_eq!(budget.used(), 100);
+        drop(both);
         assert_eq!(budget.used(), 0);
     }
 

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, USER_AGENT};
+use actix_web::http::header::USER_AGENT;
 use ipnet::IpNet;
 
+use super::head::Head;
 use crate::event;
 
 /// What is taken of a user agent; it is repeated in each event of a batch.
@@ -20,18 +20,15 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn of(request: &HttpRequest, trusted_proxies: &[IpNet]) -> Self {
-        let headers = request.headers();
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = forwarded_for(headers);
+    pub(super) fn of(head: &dyn Head, trusted_proxies: &[IpNet]) -> Self {
+        let forwarded = forwarded_for(head);
         Self {
-            ip: request
-                .peer_addr()
-                .map(|peer| address(peer.ip(), &forwarded, trusted_proxies)),
-            user_agent: text(USER_AGENT.as_str())
+            ip: head.peer().map(|peer| address(peer, &forwarded, trusted_proxies)),
+            user_agent: head
+                .header(USER_AGENT.as_str())
                 .filter(|agent| !agent.is_empty())
                 .map(|agent| agent[..agent.floor_char_boundary(MAX_USER_AGENT)].to_owned()),
-            gpc: text("sec-gpc") == Some("1"),
+            gpc: head.header("sec-gpc") == Some("1"),
         }
     }
 
@@ -47,25 +44,20 @@ impl Client {
 }
 
 /// The scheme by which the client came: a trusted proxy's word, else what this server speaks.
-pub(super) fn scheme(request: &HttpRequest, trusted_proxies: &[IpNet]) -> &'static str {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+pub(super) fn scheme(head: &dyn Head, trusted_proxies: &[IpNet]) -> &'static str {
+    let peer = head.peer().map(|peer| peer.to_canonical());
     let is_proxy = peer.is_some_and(|peer| trusted_proxies.iter().any(|net| net.contains(&peer)));
     // What stands left, the client may have sent itself.
-    let forwarded = request
-        .headers()
-        .get_all("x-forwarded-proto")
-        .last()
-        .and_then(|value| value.to_str().ok()?.rsplit(',').next());
-    match forwarded {
+    let forwarded = head.headers_of("x-forwarded-proto");
+    match forwarded.last().and_then(|list| list.rsplit(',').next()) {
         Some(scheme) if is_proxy && scheme.trim().eq_ignore_ascii_case("https") => "https",
         _ => "http",
     }
 }
 
-fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
-    headers
-        .get_all("x-forwarded-for")
-        .filter_map(|value| value.to_str().ok())
+fn forwarded_for(head: &dyn Head) -> Vec<&str> {
+    head.headers_of("x-forwarded-for")
+        .into_iter()
         .flat_map(|list| list.split(','))
         .map(str::trim)
         .collect()

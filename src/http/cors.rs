@@ -9,6 +9,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::head::Head;
 use super::problem::{Problem, ProblemCode};
 use super::source::{Source, Sources};
 
@@ -17,7 +18,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Ty
 
 /// Left in the request's extensions once its source is known: the browser may read the answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OriginAllowed(pub bool);
+pub struct OriginAllowed(pub bool);
 
 pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
     headers.get(ORIGIN)?.to_str().ok()
@@ -61,8 +62,8 @@ pub(super) fn preflight(request: &HttpRequest, sources: &Sources) -> HttpRespons
 }
 
 /// Refuses a page that may not send with this untrusted source's key. Servers and apps send no Origin.
-pub(super) fn check(request: &HttpRequest, source: &Source) -> Result<OriginAllowed, Problem> {
-    match origin(request.headers()) {
+pub(super) fn check(head: &dyn Head, source: &Source) -> Result<OriginAllowed, Problem> {
+    match head.header(ORIGIN.as_str()) {
         Some(origin) if !source.trusted => {
             if source.allows(origin) {
                 return Ok(OriginAllowed(true));

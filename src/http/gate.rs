@@ -7,6 +7,7 @@ use super::body::{self, Limits};
 use super::budget::{Budget, Reservation};
 use super::client::{self, Client};
 use super::cors;
+use super::head::Head;
 use super::key;
 use super::problem::{Problem, ProblemCode};
 use super::source::{Source, Sources};
@@ -106,30 +107,26 @@ impl Gate {
     ///
     /// # Errors
     /// 401 or 403.
-    pub fn source(
-        &self,
-        request: &HttpRequest,
-        keyless: Option<&Arc<Source>>,
-    ) -> Result<Arc<Source>, Problem> {
-        self.source_of(request, key::from_head(request).as_deref(), keyless)
+    pub fn source(&self, head: &dyn Head, keyless: Option<&Arc<Source>>) -> Result<Arc<Source>, Problem> {
+        self.source_of(head, key::from_head(head).as_deref(), keyless)
     }
 
     fn source_of(
         &self,
-        request: &HttpRequest,
+        head: &dyn Head,
         key: Option<&str>,
         keyless: Option<&Arc<Source>>,
     ) -> Result<Arc<Source>, Problem> {
         match (key, keyless) {
-            (Some(key), _) => self.identify(request, key),
-            (None, Some(source)) => allowed(request, source),
+            (Some(key), _) => self.identify(head, key),
+            (None, Some(source)) => allowed(head, source),
             (None, None) => Err(missing_key()),
         }
     }
 
     /// What a request tells about its client.
-    pub fn client(&self, request: &HttpRequest) -> Client {
-        Client::of(request, &self.config.trusted_proxies)
+    pub fn client(&self, head: &dyn Head) -> Client {
+        Client::of(head, &self.config.trusted_proxies)
     }
 
     /// Checks that a request which changes a visitor's own settings is not a strange page's doing.
@@ -143,26 +140,26 @@ impl Gate {
     }
 
     /// The scheme by which a request's client came, `https` behind a trusted proxy that says so.
-    pub fn scheme(&self, request: &HttpRequest) -> &'static str {
-        client::scheme(request, &self.config.trusted_proxies)
+    pub fn scheme(&self, head: &dyn Head) -> &'static str {
+        client::scheme(head, &self.config.trusted_proxies)
     }
 
     /// Finds the source of a key and checks that the request's page may use it.
     ///
     /// # Errors
     /// 401 or 403.
-    pub fn identify(&self, request: &HttpRequest, key: &str) -> Result<Arc<Source>, Problem> {
+    pub fn identify(&self, head: &dyn Head, key: &str) -> Result<Arc<Source>, Problem> {
         let source = self
             .sources
             .find(key)
             .ok_or_else(|| Problem::new(ProblemCode::UnknownKey, "the write key is not known here"))?;
-        allowed(request, &source)
+        allowed(head, &source)
     }
 }
 
-fn allowed(request: &HttpRequest, source: &Arc<Source>) -> Result<Arc<Source>, Problem> {
-    let allowed = cors::check(request, source)?;
-    request.extensions_mut().insert(allowed);
+fn allowed(head: &dyn Head, source: &Arc<Source>) -> Result<Arc<Source>, Problem> {
+    let allowed = cors::check(head, source)?;
+    head.note_origin(allowed);
     Ok(Arc::clone(source))
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BufMut as _;
+use bytes::{Buf as _, BufMut as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
@@ -27,6 +27,8 @@ const SPARE: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Portions {
     stream: TcpStream,
+    /// What was read before, and comes first.
+    before: Bytes,
     /// What is left of this portion.
     left: usize,
     valve: Valve,
@@ -35,9 +37,10 @@ pub(super) struct Portions {
 }
 
 impl Portions {
-    pub(super) fn new(stream: TcpStream, share: Connection) -> Self {
+    pub(super) fn new(stream: TcpStream, before: Bytes, share: Connection) -> Self {
         Self {
             stream,
+            before,
             left: PORTION,
             valve: Valve::default(),
             _share: share,
@@ -91,7 +94,15 @@ impl AsyncRead for Portions {
             ..=SPARE => room.min(SPARE / 2),
             _ => self.left,
         };
-        let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer.limit(most))?;
+        let read = match self.before.is_empty() {
+            true => poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffer.limit(most))?,
+            false => {
+                let first = self.before.len().min(most);
+                buffer.put_slice(&self.before[..first]);
+                self.before.advance(first);
+                Poll::Ready(first)
+            }
+        };
         match read {
             Poll::Pending => {
                 self.left = PORTION;
@@ -149,7 +160,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         (
-            Portions::new(listener.accept().await.unwrap().0, Budget::new(0).connect()),
+            Portions::new(
+                listener.accept().await.unwrap().0,
+                Bytes::new(),
+                Budget::new(0).connect(),
+            ),
             client,
         )
     }
@@ -195,6 +210,18 @@ mod tests {
         let (turns, largest) = reading.await.unwrap();
         writer.await.unwrap();
         assert!(turns.iter().all(|turn| turn.len() <= PORTION));
+        assert!(largest <= PORTION + SPARE, "{largest}");
+        assert_eq!(turns.concat(), sent);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_comes_first() {
+        let (mut connection, mut client) = pair().await;
+        let sent: Vec<u8> = (0..30_000u32).map(|n| (n % 251) as u8).collect();
+        connection.before = Bytes::copy_from_slice(&sent[..9000]);
+        client.write_all(&sent[9000..]).await.unwrap();
+        drop(client);
+        let (turns, largest) = turns(connection).await;
         assert!(largest <= PORTION + SPARE, "{largest}");
         assert_eq!(turns.concat(), sent);
     }

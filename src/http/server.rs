@@ -1,19 +1,22 @@
-use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
+use actix_http::error::DispatchError;
 use actix_server::Server as ActixServer;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, web};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
+use super::lane::{Lanes, Limits, Road};
 use super::listen::Bound;
 use super::portions::Portions;
 use super::{guard, openapi, probe};
@@ -28,6 +31,14 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Registers a role's handlers; called once in each worker.
 pub type Routes = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
+/// What the roles bring to the public listener.
+#[derive(Default)]
+pub struct Handlers {
+    pub routes: Vec<Routes>,
+    /// A path with a short way, which has a route too.
+    pub lane: Option<Lanes>,
+}
+
 /// A listening server that does not serve yet.
 pub struct Server {
     addr: SocketAddr,
@@ -36,7 +47,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a public address, with the routes of the roles. `drain` is how long requests may finish after
+    /// Listens on a public address, with the handlers of the roles. `drain` is how long requests may finish after
     /// the stop. Needs a Tokio runtime.
     ///
     /// # Errors
@@ -46,9 +57,10 @@ impl Server {
         config: &config::Http,
         gate: Arc<Gate>,
         health: &Health,
-        routes: Vec<Routes>,
+        handlers: Handlers,
         drain: Duration,
     ) -> io::Result<Self> {
+        let Handlers { routes, lane } = handlers;
         let budget = Arc::clone(gate.budget());
         let gate = web::Data::from(gate);
         let health = health.clone();
@@ -71,8 +83,15 @@ impl Server {
         let builder = ActixServer::build();
         let draining = builder.graceful_shutdown_signal();
         let client_timeout = config.client_timeout;
+        let limits = Limits {
+            before_first: client_timeout,
+            between: KEEP_ALIVE,
+        };
         // actix_web::HttpServer does the same, but has no place for a stream of one's own.
         let connections = move || {
+            let road = lane
+                .as_ref()
+                .map(|lanes| Rc::new(Road::new(lanes, limits, draining.clone())));
             let draining = draining.clone();
             let service = HttpService::build()
                 .graceful_shutdown_signal(move || {
@@ -89,8 +108,17 @@ impl Server {
                 .h1(map_config(factory().into_factory(), |()| AppConfig::default()));
             let budget = Arc::clone(&budget);
             fn_service(move |stream: TcpStream| {
-                let peer = stream.peer_addr().ok();
-                ready(Ok((Portions::new(stream, budget.connect()), peer)))
+                let (road, share) = (road.clone(), budget.connect());
+                async move {
+                    let peer = stream.peer_addr().ok();
+                    let left = match road {
+                        Some(road) => road.drive(stream, peer).await,
+                        None => Some((stream, Bytes::new())),
+                    };
+                    left.map(|(stream, read)| (Portions::new(stream, read, share), peer))
+                        // Nobody hears of it: the connection is over.
+                        .ok_or(DispatchError::DisconnectTimeout)
+                }
             })
             .and_then(service)
         };

@@ -20,6 +20,13 @@ impl Month {
         }
     }
 
+    /// The month of its first day.
+    pub fn from_first_day(first: Date) -> Self {
+        Self {
+            first: first.first_of_month(),
+        }
+    }
+
     /// The first day.
     pub fn first_day(self) -> Date {
         self.first

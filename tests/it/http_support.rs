@@ -14,7 +14,7 @@ use momsflow::clock::Clock;
 use momsflow::collector::Collector;
 use momsflow::config::{Config, Secret};
 use momsflow::event::wire::{self, WireRecord};
-use momsflow::http::{Bound, Gate, Server, Source, Sources};
+use momsflow::http::{Bound, Gate, Handlers, Server, Source, Sources};
 use momsflow::lifecycle::Health;
 use momsflow::roles::pixel::Pixel;
 use momsflow::roles::{ingest, pixel};
@@ -188,7 +188,10 @@ pub async fn serve(change: impl FnOnce(&mut Config)) -> Running {
         &config.http,
         gate.clone(),
         &health,
-        vec![ingest::routes(ingest.clone()), pixel::routes(pixel.clone())],
+        Handlers {
+            routes: vec![ingest::routes(ingest.clone()), pixel::routes(pixel.clone())],
+            lane: Some(pixel::lane(pixel.clone(), gate.clone())),
+        },
         PATIENCE,
     )
     .unwrap();

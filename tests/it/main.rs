@@ -23,6 +23,7 @@ mod log_contract;
 mod moves;
 mod pixel;
 mod pixel_http;
+mod pixel_lane;
 mod place;
 mod postgres_tls;
 mod schema;

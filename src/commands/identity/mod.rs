@@ -1,3 +1,4 @@
+mod rebuild;
 mod revoke;
 mod show;
 
@@ -10,10 +11,11 @@ use crate::cli::Identity;
 use crate::config::Config;
 
 pub(super) async fn run(config: Config, action: Identity) -> anyhow::Result<ExitCode> {
-    let client = open_events(&config).await?;
+    let mut client = open_events(&config).await?;
     match action {
         Identity::Show { id, output } => show::run(&client, &id, output).await,
         Identity::Revoke(arguments) => revoke::run(&client, arguments).await,
+        Identity::Rebuild { dry_run, output } => rebuild::run(&mut client, dry_run, output).await,
     }
 }
 

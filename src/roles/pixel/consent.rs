@@ -13,7 +13,7 @@ use super::Pixel;
 use super::cookies::Choice;
 use super::hit::{commit, failure};
 use super::routes::{BEACON_PATIENCE, answered, problem, refuse, with_cookies};
-use super::tally::count;
+use super::tally::count_one;
 use crate::collector::{Shape, Submission};
 use crate::event::{self, Hit};
 use crate::http::{Gate, Problem, Source};
@@ -108,13 +108,13 @@ async fn note(pixel: &Pixel, gate: &Gate, id: Uuid) -> Result<(), Problem> {
     let text = json!({"type": "track", "event": event::FORGOTTEN}).to_string();
     let prepared = pixel.collector.prepare(text.as_bytes(), &submission, reserve);
     let prepared = prepared.map_err(|error| {
-        count(state, &failure(&error));
+        count_one(state, &failure(&error));
         problem(pixel, gate, error)
     })?;
     let (tell, told) = oneshot::channel();
     let tell = move |done| drop(tell.send(done));
-    let work = commit(Arc::clone(&pixel.collector), prepared, reservation, tell);
-    pixel.late.within(BEACON_PATIENCE, state, work).await;
+    let work = commit(Arc::clone(&pixel.collector), vec![prepared], reservation, tell);
+    pixel.late.within(BEACON_PATIENCE, vec![state], work).await;
     answered(pixel, gate, told)
 }
 

@@ -1,11 +1,13 @@
 //! The cookies as HTTP has them: what came, and what is set.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::COOKIE;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 
 use crate::config::{self, CookieSecure, PixelCookie};
+use crate::http::Head;
+
+/// How the name of the cookie that keeps a choice ends.
+const STATE: &str = "_state";
 
 /// What a visitor said about being known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,14 @@ impl<'a> Attributes<'a> {
     }
 
     fn state_name(&self) -> String {
-        format!("{}{}_state", self.prefix(), self.config.name)
+        format!("{}{STATE}", self.name())
+    }
+
+    /// What stands behind the configured name in a cookie's, which has this prefix.
+    fn rest<'c>(&self, cookie: &'c str, prefix: &str) -> Option<&'c str> {
+        cookie
+            .strip_prefix(prefix)?
+            .strip_prefix(self.config.name.as_str())
     }
 
     /// The visitor's cookie.
@@ -103,24 +112,24 @@ pub(super) struct Brought {
 }
 
 impl Brought {
-    pub(super) fn read(request: &HttpRequest, attributes: &Attributes<'_>) -> Self {
-        let (name, state_name) = (attributes.name(), attributes.state_name());
-        // An opt-out counts under either name, whoever set it.
-        let plain = format!("{}_state", attributes.config.name);
+    pub(super) fn read(head: &dyn Head, attributes: &Attributes<'_>) -> Self {
+        let prefix = attributes.prefix();
         let mut brought = Self::default();
-        let headers = request.headers().get_all(COOKIE);
-        let cookies = headers
-            .filter_map(|header| header.to_str().ok())
-            .flat_map(Cookie::split_parse)
-            .flatten();
+        let headers = head.headers_of("cookie");
+        let cookies = headers.into_iter().flat_map(Cookie::split_parse).flatten();
         for cookie in cookies {
-            let (its_name, value) = (cookie.name(), cookie.value());
-            if its_name == name {
-                brought.userprints.push(value.to_owned());
-            } else if value == "optout" && (its_name == state_name || its_name == plain) {
-                brought.choice = Some(Choice::OptOut);
-            } else if value == "optin" && its_name == state_name {
-                brought.choice.get_or_insert(Choice::OptIn);
+            let (name, value) = (cookie.name(), cookie.value());
+            match (attributes.rest(name, prefix), value) {
+                (Some(""), _) => brought.userprints.push(value.to_owned()),
+                (Some(STATE), "optout") => brought.choice = Some(Choice::OptOut),
+                (Some(STATE), "optin") => {
+                    brought.choice.get_or_insert(Choice::OptIn);
+                }
+                // An opt-out counts under either name, whoever set it.
+                (_, "optout") if attributes.rest(name, "") == Some(STATE) => {
+                    brought.choice = Some(Choice::OptOut);
+                }
+                _ => {}
             }
         }
         brought

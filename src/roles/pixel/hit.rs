@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
-
 use super::Pixel;
 use super::tally::Outcome;
-use super::visitor::header;
 use crate::collector::{Answer, Collector, Prepared, Shape, Submission, SubmitError};
 use crate::event::{self, Hit, HitParts, Reject};
-use crate::http::{Client, Problem, ProblemCode, Reservation, Source};
+use crate::http::{Client, Head, Problem, ProblemCode, Reservation, Source};
 
 /// What a request brings besides its visitor.
 pub(super) struct Request<'a> {
-    pub(super) http: &'a HttpRequest,
+    pub(super) head: &'a dyn Head,
     pub(super) source: &'a Source,
     pub(super) client: &'a Client,
     /// The body of a beacon; empty for the GIF.
@@ -39,7 +36,7 @@ impl Pixel {
                 ..request.client.for_event()
             },
         };
-        let query = query(request.http);
+        let query = query(request.head);
         let data = query.iter().find(|(name, _)| name == "data");
         let data = data.map_or("", |(_, value)| value.as_str());
         let raw = if request.body.is_empty() {
@@ -67,18 +64,19 @@ impl Pixel {
     }
 }
 
-/// Makes a hit durable, however long that takes, and tells the answer. Holds its share of memory until then.
+/// Makes hits durable, however long that takes, tells the answers, and says what came of each. Holds their share of
+/// memory until then.
 pub(super) async fn commit(
     collector: Arc<Collector>,
-    prepared: Prepared,
+    prepared: Vec<Prepared>,
     reservation: Reservation,
-    tell: impl FnOnce(Result<Answer, SubmitError>) + Send,
-) -> Outcome {
-    let done = collector.commit(prepared).await;
+    tell: impl FnOnce(Vec<Result<Answer, SubmitError>>) + Send,
+) -> Vec<Outcome> {
+    let done = collector.commit_all(prepared).await;
     drop(reservation);
-    let outcome = outcome(&done);
+    let outcomes = done.iter().map(outcome).collect();
     tell(done);
-    outcome
+    outcomes
 }
 
 fn text(request: &Request<'_>, query: &[(String, String)], data: &str) -> Result<Option<String>, Reject> {
@@ -90,14 +88,14 @@ fn text(request: &Request<'_>, query: &[(String, String)], data: &str) -> Result
     event::hit_text(&HitParts {
         query,
         body: decoded.as_deref(),
-        referer: header(request.http, "referer"),
+        referer: request.head.header("referer"),
         has_person: request.hit.state.has_person(),
     })
 }
 
 /// The decoded parameters; none where they cannot be read.
-fn query(request: &HttpRequest) -> Vec<(String, String)> {
-    actix_web::web::Query::from_query(request.query_string())
+fn query(head: &dyn Head) -> Vec<(String, String)> {
+    actix_web::web::Query::from_query(head.query())
         .map(actix_web::web::Query::into_inner)
         .unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::tally::{Outcome, count, count_late};
 use crate::userprint::State;
 
-type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(super) type Work = Pin<Box<dyn Future<Output = Vec<Outcome>> + Send>>;
 
 /// Owns the hits whose requests are over.
 pub(super) struct Late {
@@ -28,28 +28,32 @@ impl Late {
         }
     }
 
-    /// Works for so long, and says what came of it. What takes longer, or is dropped, goes on by itself.
+    /// Works on some hits for so long, and says what came of them, in their order. What takes longer, or is dropped, goes on
+    /// by itself.
     pub(super) async fn within(
         &self,
         bound: Duration,
-        state: State,
-        work: impl Future<Output = Outcome> + Send + 'static,
-    ) -> Outcome {
-        let mut hit = Pending {
+        states: Vec<State>,
+        work: impl Future<Output = Vec<Outcome>> + Send + 'static,
+    ) -> Option<Vec<Outcome>> {
+        let mut hits = Pending {
             late: self,
-            state,
+            states,
             work: Some(Box::pin(work)),
         };
-        let done = tokio::time::timeout(bound, hit.done()).await;
-        // Counts it as unsure where it is not done.
-        drop(hit);
-        match done {
-            Ok(outcome) => {
-                count(state, &outcome);
-                outcome
-            }
-            Err(_) => Outcome::Unsure,
+        let done = tokio::time::timeout(bound, hits.done()).await.ok();
+        if let Some(outcomes) = &done {
+            count(hits.states.iter().copied().zip(outcomes));
         }
+        // Dropping counts them as unsure where they are not done.
+        done
+    }
+
+    /// Leaves hits to the process: counts them as unsure, and then what came of them.
+    pub(super) fn leave(&self, states: Vec<State>, work: Work) {
+        count(states.into_iter().map(|state| (state, &Outcome::Unsure)));
+        let task = async move { count_late(&work.await) };
+        self.tasks.spawn_on(task, &self.runtime);
     }
 
     /// Waits until all are finished. Nothing must come any more.
@@ -61,14 +65,14 @@ impl Late {
 
 struct Pending<'a> {
     late: &'a Late,
-    state: State,
+    states: Vec<State>,
     /// Gone once it is done.
     work: Option<Work>,
 }
 
 impl Pending<'_> {
-    async fn done(&mut self) -> Outcome {
-        let outcome = poll_fn(|cx| {
+    async fn done(&mut self) -> Vec<Outcome> {
+        let outcomes = poll_fn(|cx| {
             // Its timers must not end with the worker that began it.
             let _runtime = self.late.runtime.enter();
             match &mut self.work {
@@ -78,16 +82,14 @@ impl Pending<'_> {
         })
         .await;
         self.work = None;
-        outcome
+        outcomes
     }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            count(self.state, &Outcome::Unsure);
-            let task = async move { count_late(&work.await) };
-            self.late.tasks.spawn_on(task, &self.late.runtime);
+            self.late.leave(std::mem::take(&mut self.states), work);
         }
     }
 }
@@ -103,9 +105,11 @@ mod tests {
     async fn what_is_done_in_time_is_told() {
         let late = Late::here();
         let outcome = late
-            .within(Duration::from_secs(5), State::Minted, async { Outcome::Logged })
+            .within(Duration::from_secs(5), vec![State::Minted], async {
+                vec![Outcome::Logged]
+            })
             .await;
-        assert_eq!(outcome, Outcome::Logged);
+        assert_eq!(outcome, Some(vec![Outcome::Logged]));
         assert!(late.tasks.is_empty());
     }
 
@@ -123,11 +127,11 @@ mod tests {
             let work = async move {
                 gone.await.unwrap();
                 tell.send(()).unwrap();
-                end
+                vec![end]
             };
-            let waiting = late.within(bound, State::Minted, work);
+            let waiting = late.within(bound, vec![State::Minted], work);
             match tokio::time::timeout(Duration::from_millis(50), waiting).await {
-                Ok(outcome) => assert_eq!(outcome, Outcome::Unsure),
+                Ok(outcome) => assert_eq!(outcome, None),
                 // The request was given up.
                 Err(_) => assert_eq!(bound.as_secs(), 60),
             }
@@ -156,14 +160,14 @@ mod tests {
         let work = async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
             tell.send(()).unwrap();
-            Outcome::Logged
+            vec![Outcome::Logged]
         };
         let worker = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let outcome = worker.block_on(late.within(Duration::from_millis(1), State::Minted, work));
-        assert_eq!(outcome, Outcome::Unsure);
+        let outcome = worker.block_on(late.within(Duration::from_millis(1), vec![State::Minted], work));
+        assert_eq!(outcome, None);
         drop(worker);
         told.recv_timeout(Duration::from_secs(10)).unwrap();
         process.block_on(late.finish());

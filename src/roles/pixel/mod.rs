@@ -2,17 +2,21 @@
 //!
 //! A hit becomes an event of the same collector, and so of the same log, as everything else. What is its own: whose an
 //! event is, only the cookie says (`visitor`); and the GIF is served whatever becomes of the hit (`late`), which
-//! `tally` counts.
+//! `tally` counts. The GIF's hits are many and small, so that they go into the log together (`gathering`) and mostly past
+//! the framework (`lane`).
 
 mod consent;
 mod cookies;
+mod gathering;
 mod hit;
+mod lane;
 mod late;
 mod routes;
 mod script;
 mod tally;
 mod visitor;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -21,9 +25,11 @@ use crate::config::{self, Config};
 use crate::http::Source;
 use crate::userprint::Userprints;
 
+pub use lane::lane;
 pub use routes::{paths, routes};
 pub use script::source as script_source;
 
+use gathering::Gathering;
 use late::Late;
 use script::Script;
 
@@ -35,7 +41,7 @@ pub struct Pixel {
     config: config::Pixel,
     /// The source of hits without a key.
     keyless: Option<Arc<Source>>,
-    late: Late,
+    late: Arc<Late>,
     script: Script,
 }
 
@@ -47,10 +53,16 @@ impl Pixel {
             userprints,
             clock,
             keyless: keyless(config),
-            late: Late::here(),
+            late: Arc::new(Late::here()),
             script: Script::new(&config.content),
             config: config.pixel.clone(),
         }
+    }
+
+    /// Where a worker's hits gather.
+    fn gathering(&self) -> Rc<Gathering> {
+        let (collector, late) = (Arc::clone(&self.collector), Arc::clone(&self.late));
+        Gathering::new(collector, late, self.config.answer_within)
     }
 
     /// Waits for the hits that were answered before they were durable. After the last request.

@@ -1,5 +1,6 @@
 //! The pixel over HTTP.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +14,20 @@ use tokio::sync::oneshot;
 
 use super::Pixel;
 use super::consent::{forget, opt_in, opt_out};
+use super::gathering::{Gathering, Ticket};
 use super::hit::{Request, commit, failure, refuse_secret};
 use super::script::script;
-use super::tally::{Outcome, count};
+use super::tally::{Outcome, count_one};
 use super::visitor::Visitor;
-use crate::collector::{Answer, Shape, SubmitError, none_accepted, problem_of};
+use crate::collector::{Answer, Prepared, Shape, SubmitError, none_accepted, problem_of};
 use crate::event::Hit;
-use crate::http::{Admitted, Gate, Problem, ProblemCode, Routes};
+use crate::http::{Admitted, Gate, Head, Problem, ProblemCode, Reservation, Routes};
 use crate::telemetry::metric;
 
 /// One transparent point.
-const GIF: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+pub(super) const GIF: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
-const GIF_PATH: &str = "/p.gif";
+pub(super) const GIF_PATH: &str = "/p.gif";
 const SCRIPT: &str = "/p.js";
 const BEACON: &str = "/p";
 const OPT_IN: &str = "/p/optin";
@@ -61,11 +63,15 @@ pub fn paths() -> Vec<(&'static str, &'static str)> {
 /// The handlers of the pixel, for the public listener.
 pub fn routes(pixel: Arc<Pixel>) -> Routes {
     Arc::new(move |config: &mut ServiceConfig| {
+        let gathering = pixel.gathering();
+        let gif = move |pixel: web::Data<Pixel>, gate: web::Data<Gate>, request: HttpRequest| {
+            gif(pixel, gate, Rc::clone(&gathering), request)
+        };
         config
             .app_data(web::Data::from(Arc::clone(&pixel)))
             .service(
                 web::resource(GIF_PATH)
-                    .route(web::get().to(gif))
+                    .route(web::get().to(gif.clone()))
                     .route(web::head().to(gif)),
             )
             .service(
@@ -85,7 +91,12 @@ pub fn routes(pixel: Arc<Pixel>) -> Routes {
 
 /// Serves the GIF whatever becomes of the hit. A HEAD shows nobody anything and is no hit; `If-None-Match` is not
 /// heeded, since an answer that is the same for each visit would be no visit.
-async fn gif(pixel: web::Data<Pixel>, gate: web::Data<Gate>, request: HttpRequest) -> HttpResponse {
+async fn gif(
+    pixel: web::Data<Pixel>,
+    gate: web::Data<Gate>,
+    gathering: Rc<Gathering>,
+    request: HttpRequest,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
         .content_type("image/gif")
@@ -94,8 +105,10 @@ async fn gif(pixel: web::Data<Pixel>, gate: web::Data<Gate>, request: HttpReques
         response.insert_header(header);
     }
     if request.method() == Method::GET {
-        let Visitor { hit, cookies } = pixel.visitor(&gate, &request);
-        take(&pixel, &gate, &request, hit).await;
+        let (cookies, ticket) = hit(&pixel, &gate, &gathering, &request);
+        if let Some(ticket) = ticket {
+            ticket.await;
+        }
         for cookie in &cookies {
             response.append_header((SET_COOKIE, cookie.to_string()));
         }
@@ -103,37 +116,46 @@ async fn gif(pixel: web::Data<Pixel>, gate: web::Data<Gate>, request: HttpReques
     response.body(GIF.as_slice())
 }
 
-/// Takes the hit of a GIF, for as long as its answer may wait.
-async fn take(pixel: &Pixel, gate: &Gate, request: &HttpRequest, hit: Hit) {
-    let refused = |problem: &Problem| count(hit.state, &Outcome::Refused(problem.code()));
-    let source = match gate.source(request, pixel.keyless.as_ref()) {
-        Ok(source) => source,
-        Err(problem) => return refused(&problem),
-    };
-    if let Err(problem) = refuse_secret(&source) {
-        return refused(&problem);
-    }
+/// Takes a GIF's hit. Returns the cookies of its answer, and what the answer waits for.
+pub(super) fn hit(
+    pixel: &Pixel,
+    gate: &Gate,
+    gathering: &Rc<Gathering>,
+    head: &dyn Head,
+) -> (Vec<Cookie<'static>>, Option<Ticket>) {
+    let Visitor { hit, cookies } = pixel.visitor(gate, head);
     let mut reservation = gate.budget().reserve();
-    let prepared = pixel.prepare(
-        &Request {
-            http: request,
-            source: &source,
-            client: &gate.client(request),
-            body: &[],
-            hit,
-        },
-        &mut reservation,
-    );
-    match prepared {
-        Ok(Some(prepared)) => {
-            let work = commit(Arc::clone(&pixel.collector), prepared, reservation, drop);
-            pixel
-                .late
-                .within(pixel.config.answer_within, hit.state, work)
-                .await;
+    let ticket = match prepare(pixel, gate, head, hit, &mut reservation) {
+        Ok(prepared) => Some(gathering.add(hit.state, prepared, reservation)),
+        Err(outcome) => {
+            count_one(hit.state, &outcome);
+            None
         }
-        Ok(None) => count(hit.state, &Outcome::Refused("impersonal")),
-        Err(error) => count(hit.state, &failure(&error)),
+    };
+    (cookies, ticket)
+}
+
+fn prepare(
+    pixel: &Pixel,
+    gate: &Gate,
+    head: &dyn Head,
+    hit: Hit,
+    reservation: &mut Reservation,
+) -> Result<Prepared, Outcome> {
+    let refused = |problem: Problem| Outcome::Refused(problem.code());
+    let source = gate.source(head, pixel.keyless.as_ref()).map_err(refused)?;
+    refuse_secret(&source).map_err(refused)?;
+    let request = Request {
+        head,
+        source: &source,
+        client: &gate.client(head),
+        body: &[],
+        hit,
+    };
+    match pixel.prepare(&request, reservation) {
+        Ok(Some(prepared)) => Ok(prepared),
+        Ok(None) => Err(Outcome::Refused("impersonal")),
+        Err(error) => Err(failure(&error)),
     }
 }
 
@@ -160,7 +182,7 @@ async fn receive(
     visitor: &Visitor,
 ) -> Result<(), Problem> {
     let state = visitor.hit.state;
-    let refused = |problem: &Problem| count(state, &Outcome::Refused(problem.code()));
+    let refused = |problem: &Problem| count_one(state, &Outcome::Refused(problem.code()));
     let Admitted {
         source,
         client,
@@ -173,7 +195,7 @@ async fn receive(
     refuse_secret(&source).inspect_err(refused)?;
     let prepared = pixel.prepare(
         &Request {
-            http: request,
+            head: request,
             source: &source,
             client: &client,
             body: &body,
@@ -185,18 +207,18 @@ async fn receive(
     let prepared = match prepared {
         Ok(Some(prepared)) => prepared,
         Ok(None) => {
-            count(state, &Outcome::Refused("impersonal"));
+            count_one(state, &Outcome::Refused("impersonal"));
             return Ok(());
         }
         Err(error) => {
-            count(state, &failure(&error));
+            count_one(state, &failure(&error));
             return Err(problem(pixel, gate, error));
         }
     };
     let (tell, told) = oneshot::channel();
-    let tell = move |done: Result<Answer, SubmitError>| drop(tell.send(done));
-    let work = commit(Arc::clone(&pixel.collector), prepared, reservation, tell);
-    pixel.late.within(BEACON_PATIENCE, state, work).await;
+    let tell = move |done| drop(tell.send(done));
+    let work = commit(Arc::clone(&pixel.collector), vec![prepared], reservation, tell);
+    pixel.late.within(BEACON_PATIENCE, vec![state], work).await;
     answered(pixel, gate, told)
 }
 
@@ -204,13 +226,13 @@ async fn receive(
 pub(super) fn answered(
     pixel: &Pixel,
     gate: &Gate,
-    mut told: oneshot::Receiver<Result<Answer, SubmitError>>,
+    mut told: oneshot::Receiver<Vec<Result<Answer, SubmitError>>>,
 ) -> Result<(), Problem> {
-    match told.try_recv() {
-        Ok(Ok(answer)) if answer.accepted > 0 => Ok(()),
-        Ok(Ok(answer)) => Err(none_accepted(&answer, Shape::Event(None))),
-        Ok(Err(error)) => Err(problem(pixel, gate, error)),
-        Err(_) => Err(Problem::new(
+    match told.try_recv().ok().and_then(|mut done| done.pop()) {
+        Some(Ok(answer)) if answer.accepted > 0 => Ok(()),
+        Some(Ok(answer)) => Err(none_accepted(&answer, Shape::Event(None))),
+        Some(Err(error)) => Err(problem(pixel, gate, error)),
+        None => Err(Problem::new(
             ProblemCode::LogUnavailable,
             "the event log did not answer; whether the event is stored is not known",
         )

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::Pixel;
 use super::routes::EVERYWHERE;
-use super::visitor::header;
 use crate::config;
+use crate::http::Head as _;
 use crate::private::hex;
 
 const SOURCE: &str = include_str!("p.js");
@@ -60,7 +60,9 @@ fn gzip(text: &str) -> Vec<u8> {
 
 pub(super) async fn script(pixel: web::Data<Pixel>, request: HttpRequest) -> HttpResponse {
     let script = &pixel.script;
-    let is_known = header(&request, IF_NONE_MATCH.as_str()).is_some_and(|tags| tags.contains(&script.etag));
+    let is_known = request
+        .header(IF_NONE_MATCH.as_str())
+        .is_some_and(|tags| tags.contains(&script.etag));
     let mut response = match is_known {
         true => HttpResponse::NotModified(),
         false => HttpResponse::Ok(),
@@ -76,7 +78,9 @@ pub(super) async fn script(pixel: web::Data<Pixel>, request: HttpRequest) -> Htt
     if is_known {
         return response.finish();
     }
-    let takes_gzip = header(&request, ACCEPT_ENCODING.as_str()).is_some_and(|known| known.contains("gzip"));
+    let takes_gzip = request
+        .header(ACCEPT_ENCODING.as_str())
+        .is_some_and(|known| known.contains("gzip"));
     if takes_gzip {
         response.insert_header((CONTENT_ENCODING, "gzip"));
         return response.body(script.gzip.clone());

@@ -18,25 +18,46 @@ pub(super) enum Outcome {
     Refused(&'static str),
 }
 
-/// Counts a hit once its outcome is known.
-pub(super) fn count(state: State, outcome: &Outcome) {
+/// Counts hits once their outcomes are known.
+pub(super) fn count<'a>(hits: impl IntoIterator<Item = (State, &'a Outcome)>) {
+    // The hits of a batch are of few kinds, and to find a counter takes longer than to count.
+    let mut kinds: Vec<((State, &Outcome), u64)> = Vec::new();
+    for hit in hits {
+        match kinds.iter_mut().find(|(kind, _)| *kind == hit) {
+            Some((_, number)) => *number += 1,
+            None => kinds.push((hit, 1)),
+        }
+    }
+    for ((state, outcome), number) in kinds {
+        count_kind(state, outcome, number);
+    }
+}
+
+/// Counts one hit.
+pub(super) fn count_one(state: State, outcome: &Outcome) {
+    count_kind(state, outcome, 1);
+}
+
+fn count_kind(state: State, outcome: &Outcome, number: u64) {
     let (word, reason) = match outcome {
         Outcome::Logged => ("logged", None),
         Outcome::Unsure => ("unsure", None),
         Outcome::Shed(reason) => ("shed", Some(*reason)),
         Outcome::Refused(reason) => ("refused", Some(*reason)),
     };
-    counter!(metric::PIXEL_HITS_TOTAL, "state" => state.as_str(), "outcome" => word).increment(1);
+    counter!(metric::PIXEL_HITS_TOTAL, "state" => state.as_str(), "outcome" => word).increment(number);
     if let Some(reason) = reason {
-        counter!(metric::PIXEL_UNLOGGED_TOTAL, "reason" => reason).increment(1);
+        counter!(metric::PIXEL_UNLOGGED_TOTAL, "reason" => reason).increment(number);
     }
 }
 
-/// Counts the end of a hit that was unsure.
-pub(super) fn count_late(outcome: &Outcome) {
-    let word = match outcome {
-        Outcome::Logged => "logged",
-        _ => "lost",
-    };
-    counter!(metric::PIXEL_LATE_TOTAL, "outcome" => word).increment(1);
+/// Counts the ends of hits that were unsure.
+pub(super) fn count_late(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        let word = match outcome {
+            Outcome::Logged => "logged",
+            _ => "lost",
+        };
+        counter!(metric::PIXEL_LATE_TOTAL, "outcome" => word).increment(1);
+    }
 }

@@ -1,6 +1,5 @@
 //! Who a request comes from.
 
-use actix_web::HttpRequest;
 use cookie::Cookie;
 use metrics::counter;
 use uuid::Uuid;
@@ -9,7 +8,7 @@ use super::Pixel;
 use super::cookies::{Attributes, Brought, Choice};
 use crate::config::Consent;
 use crate::event::Hit;
-use crate::http::Gate;
+use crate::http::{Gate, Head};
 use crate::telemetry::metric;
 use crate::userprint::{Fault, State, Verified};
 
@@ -20,16 +19,16 @@ pub(super) struct Visitor {
 }
 
 impl Pixel {
-    pub(super) fn attributes(&self, gate: &Gate, request: &HttpRequest) -> Attributes<'_> {
-        Attributes::new(&self.config.cookie, gate.scheme(request))
+    pub(super) fn attributes(&self, gate: &Gate, head: &dyn Head) -> Attributes<'_> {
+        Attributes::new(&self.config.cookie, gate.scheme(head))
     }
 
     /// Finds out who a request comes from. Who does not want to be known is not looked at.
-    pub(super) fn visitor(&self, gate: &Gate, request: &HttpRequest) -> Visitor {
-        let attributes = self.attributes(gate, request);
-        let brought = Brought::read(request, &attributes);
+    pub(super) fn visitor(&self, gate: &Gate, head: &dyn Head) -> Visitor {
+        let attributes = self.attributes(gate, head);
+        let brought = Brought::read(head, &attributes);
         let has_choice = brought.choice.is_some();
-        if brought.choice == Some(Choice::OptOut) || self.says_no(request) {
+        if brought.choice == Some(Choice::OptOut) || self.says_no(head) {
             let mut cookies = Vec::new();
             if brought.choice == Some(Choice::OptOut) {
                 // Each visit keeps the opt-out as long again.
@@ -38,36 +37,36 @@ impl Pixel {
             if !brought.userprints.is_empty() {
                 cookies.push(attributes.removal());
             }
-            return visitor(request, None, State::Optout, cookies);
+            return visitor(head, None, State::Optout, cookies);
         }
         if self.config.consent == Consent::Required && !has_choice {
-            return visitor(request, None, State::Absent, Vec::new());
+            return visitor(head, None, State::Absent, Vec::new());
         }
-        self.known(request, &attributes, &brought)
+        self.known(head, &attributes, &brought)
     }
 
-    fn known(&self, request: &HttpRequest, attributes: &Attributes<'_>, brought: &Brought) -> Visitor {
-        let (host, now) = (host(request), self.clock.now());
+    fn known(&self, head: &dyn Head, attributes: &Attributes<'_>, brought: &Brought) -> Visitor {
+        let (host, now) = (host(head), self.clock.now());
         let renewed = |id| vec![attributes.userprint(self.userprints.sign(id, host, now))];
-        match self.verified(request, brought) {
+        match self.verified(head, brought) {
             Some(Ok(Verified { id, is_stale: false })) => {
-                visitor(request, Some(id), State::Returned, Vec::new())
+                visitor(head, Some(id), State::Returned, Vec::new())
             }
-            Some(Ok(Verified { id, .. })) => visitor(request, Some(id), State::Resigned, renewed(id)),
+            Some(Ok(Verified { id, .. })) => visitor(head, Some(id), State::Resigned, renewed(id)),
             refused => {
                 let state = match refused {
                     None | Some(Err(Fault::Expired)) => State::Minted,
                     _ => State::Forged,
                 };
                 let (id, value) = self.userprints.mint(host, now);
-                visitor(request, Some(id), state, vec![attributes.userprint(value)])
+                visitor(head, Some(id), state, vec![attributes.userprint(value)])
             }
         }
     }
 
     /// The first cookie that holds, else what is wrong with the first one; `None` where none came.
-    fn verified(&self, request: &HttpRequest, brought: &Brought) -> Option<Result<Verified, Fault>> {
-        let (host, now) = (host(request), self.clock.now());
+    fn verified(&self, head: &dyn Head, brought: &Brought) -> Option<Result<Verified, Fault>> {
+        let (host, now) = (host(head), self.clock.now());
         let mut fault = None;
         for cookie in &brought.userprints {
             match self.userprints.verify(cookie, host, now) {
@@ -82,29 +81,23 @@ impl Pixel {
     }
 
     /// The id that a request's cookie holds, whatever the visitor chose: who wants to be forgotten has to be found.
-    pub(super) fn id_to_forget(&self, request: &HttpRequest, attributes: &Attributes<'_>) -> Option<Uuid> {
-        let brought = Brought::read(request, attributes);
-        let verified = self.verified(request, &brought)?.ok()?;
+    pub(super) fn id_to_forget(&self, head: &dyn Head, attributes: &Attributes<'_>) -> Option<Uuid> {
+        let brought = Brought::read(head, attributes);
+        let verified = self.verified(head, &brought)?.ok()?;
         Some(verified.id)
     }
 
     /// Whether the browser says for its user that nobody shall know them.
-    fn says_no(&self, request: &HttpRequest) -> bool {
-        header(request, "sec-gpc") == Some("1")
-            || self.config.honour_dnt && header(request, "dnt") == Some("1")
+    fn says_no(&self, head: &dyn Head) -> bool {
+        head.header("sec-gpc") == Some("1") || self.config.honour_dnt && head.header("dnt") == Some("1")
     }
 }
 
-fn visitor(
-    request: &HttpRequest,
-    userprint: Option<Uuid>,
-    state: State,
-    cookies: Vec<Cookie<'static>>,
-) -> Visitor {
+fn visitor(head: &dyn Head, userprint: Option<Uuid>, state: State, cookies: Vec<Cookie<'static>>) -> Visitor {
     // The older two are Safari's and Firefox's.
     let is_prefetch = ["sec-purpose", "purpose", "x-moz"]
         .into_iter()
-        .filter_map(|name| header(request, name))
+        .filter_map(|name| head.header(name))
         .any(|purpose| purpose.contains("prefetch") || purpose == "preview");
     Visitor {
         hit: Hit {
@@ -117,10 +110,6 @@ fn visitor(
 }
 
 /// The host that was asked, as the browser names it.
-pub(super) fn host(request: &HttpRequest) -> &str {
-    header(request, "host").unwrap_or_default()
-}
-
-pub(super) fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+pub(super) fn host(head: &dyn Head) -> &str {
+    head.header("host").unwrap_or_default()
 }

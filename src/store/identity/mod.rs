@@ -3,6 +3,7 @@
 
 pub mod look;
 mod pairs;
+pub mod rebuild;
 mod record;
 pub mod revoke;
 mod suppression;

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::pairs::{KnownPairs, Pair};
 use crate::identity::{Fact, Sighting, facts};
@@ -79,26 +82,46 @@ async fn add(
     if seen.is_empty() {
         return Ok(());
     }
-    let anonymous_ids: Vec<_> = seen.iter().map(|(pair, _)| pair.anonymous_id).collect();
-    let user_ids: Vec<_> = seen.iter().map(|(pair, _)| pair.user_id).collect();
-    let firsts: Vec<_> = seen.iter().map(|(_, sighting)| sighting.first_seen_at).collect();
-    let lasts: Vec<_> = seen.iter().map(|(_, sighting)| sighting.last_seen_on).collect();
-    let sources: Vec<_> = seen.iter().map(|(_, sighting)| sighting.source).collect();
-    let evidence: Vec<_> = seen
-        .iter()
-        .map(|(_, sighting)| sighting.evidence.as_str())
-        .collect();
-    let event_ids: Vec<_> = seen.iter().map(|(_, sighting)| sighting.event_id).collect();
     let add = transaction.prepare_cached(statement).await?;
-    let parameters: [&(dyn ToSql + Sync); 7] = [
-        &anonymous_ids,
-        &user_ids,
-        &firsts,
-        &lasts,
-        &sources,
-        &evidence,
-        &event_ids,
-    ];
-    transaction.execute(&add, &parameters).await?;
+    transaction.execute(&add, &Columns::of(seen).parameters()).await?;
     Ok(())
+}
+
+/// Pairs by column, as `add_edges.sql` and `add_claims.sql` take them.
+pub(super) struct Columns<'a> {
+    anonymous_ids: Vec<&'a str>,
+    user_ids: Vec<&'a str>,
+    firsts: Vec<Timestamp>,
+    lasts: Vec<Date>,
+    sources: Vec<&'a str>,
+    evidence: Vec<&'static str>,
+    event_ids: Vec<Uuid>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(seen: &[(Pair<'a>, Sighting<'a>)]) -> Self {
+        let pairs = || seen.iter().map(|(pair, _)| pair);
+        let sightings = || seen.iter().map(|(_, sighting)| sighting);
+        Self {
+            anonymous_ids: pairs().map(|pair| pair.anonymous_id).collect(),
+            user_ids: pairs().map(|pair| pair.user_id).collect(),
+            firsts: sightings().map(|sighting| sighting.first_seen_at).collect(),
+            lasts: sightings().map(|sighting| sighting.last_seen_on).collect(),
+            sources: sightings().map(|sighting| sighting.source).collect(),
+            evidence: sightings().map(|sighting| sighting.evidence.as_str()).collect(),
+            event_ids: sightings().map(|sighting| sighting.event_id).collect(),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 7] {
+        [
+            &self.anonymous_ids,
+            &self.user_ids,
+            &self.firsts,
+            &self.lasts,
+            &self.sources,
+            &self.evidence,
+            &self.event_ids,
+        ]
+    }
 }

@@ -11,7 +11,7 @@ use momsflow::broker::{EventLog, LogError, OffsetRange, Record, StoredRecord};
 use momsflow::clock::Clock;
 use momsflow::collector::Collector;
 use momsflow::config::{Config, Secret};
-use momsflow::http::{Bound, Gate, Server, Source, Sources};
+use momsflow::http::{Bound, Gate, Handlers, Server, Source, Sources};
 use momsflow::lifecycle::Health;
 use momsflow::roles::ingest::routes;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,10 @@ async fn forgetful() {
         &config.http,
         gate,
         &health,
-        vec![routes(ingest)],
+        Handlers {
+            routes: vec![routes(ingest)],
+            lane: None,
+        },
         Duration::from_secs(1),
     )
     .unwrap();

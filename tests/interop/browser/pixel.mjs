@@ -145,13 +145,21 @@ async function read(browser) {
   // A beacon takes the rest along, on the way out.
   await browser.visit('/news')
   await arrived('Page Engaged', 1)
+  await arrived('Article Viewed', 4)
+  // What the document says stays behind where an application moves on, and holds again where it comes back.
+  await page.evaluate(() => history.pushState({}, '', '/topics'))
+  await pass(0.1)
+  await arrived('page', 5)
+  await page.goBack()
+  await pass(0.1)
+  await arrived('Article Viewed', 5)
   await browser.visit('/clip')
   await browser.visit('/plain')
-  await arrived('page', 6)
+  await arrived('page', 8)
   await pass(16)
   await browser.visit('/image')
   await arrived('Image Seen', 1)
-  await arrived('page', 7)
+  await arrived('page', 9)
   const scripts = await page.evaluate(() => document.cookie)
   await page.close()
   return { scripts }
@@ -171,12 +179,12 @@ async function visits(profile) {
   const first = await browser.cookies()
   browser.page = undefined
   await browser.visit('/second')
-  await arrived('page', 8)
+  await arrived('page', 10)
   const second = await browser.id()
   await browser.close()
   const later = await new Browser().open(profile)
   await later.visit('/third')
-  await arrived('page', 9)
+  await arrived('page', 11)
   const third = await later.id()
   const faults = [...browser.faults, ...later.faults]
   await later.close()

@@ -20,6 +20,7 @@ const SUBCOMMANDS: [&str; 34] = [
     "demo remove",
     "identity",
     "identity show",
+    "identity rebuild",
     "identity revoke",
     "user-views",
     "user-views run",

@@ -3,6 +3,7 @@
 mod crash;
 mod look;
 mod privacy;
+mod rebuild;
 mod rules;
 mod stories;
 

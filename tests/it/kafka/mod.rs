@@ -7,6 +7,7 @@ mod console;
 mod faulty_network;
 mod hosts;
 mod hot_keys;
+mod identity;
 pub mod load;
 mod namespaces;
 mod preflight;
