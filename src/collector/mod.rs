@@ -7,6 +7,7 @@ mod answer;
 mod append;
 mod bucket;
 mod commit;
+mod gather;
 mod notice;
 mod prepare;
 mod preview;
@@ -27,6 +28,7 @@ use crate::lifecycle::Health;
 use crate::userprint::Userprints;
 
 pub use answer::{Answer, Refused};
+pub use gather::Gatherer;
 pub use prepare::Prepared;
 pub use preview::{Doubt, Preview};
 pub use problem::{are_kept, none_accepted, problem_of};
@@ -122,7 +124,24 @@ impl Collector {
         &self,
         body: impl AsRef<[u8]>,
         submission: &Submission<'_>,
+        reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+    ) -> Result<Answer, SubmitError> {
+        self.submit_by(body, submission, reserve, async |prepared| {
+            self.commit(prepared).await
+        })
+        .await
+    }
+
+    /// The same, with another way of making durable what was prepared.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_by(
+        &self,
+        body: impl AsRef<[u8]>,
+        submission: &Submission<'_>,
         mut reserve: impl FnMut(usize) -> Result<(), Overloaded>,
+        commit: impl AsyncFn(Prepared) -> Result<Answer, SubmitError>,
     ) -> Result<Answer, SubmitError> {
         let prepared = match self.prepare(body.as_ref(), submission, &mut reserve) {
             Err(SubmitError::Rejected { reject, .. }) => {
@@ -130,14 +149,14 @@ impl Collector {
                 // Its redacted copy and its record.
                 let has_room = reserve(body.len().saturating_mul(2)).is_ok();
                 let prepared = self.prepare_rejection(body, submission, reject.clone(), has_room);
-                let answer = self.commit(prepared).await?;
+                let answer = commit(prepared).await?;
                 let kept = answer.rejected.iter().all(|refused| refused.kept);
                 return Err(SubmitError::Rejected { reject, kept });
             }
             prepared => prepared?,
         };
         drop(body);
-        self.commit(prepared).await
+        commit(prepared).await
     }
 
     /// Seconds after which a client whose events were refused shall come again. While the log is unwell (disk full,

@@ -1,5 +1,6 @@
 //! The Segment HTTP API.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::web::{self, Payload, ServiceConfig};
@@ -10,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::settings::settings;
 use crate::collector::{
-    Answer, Collector, Doubt, Preview, Refused, Shape, Submission, are_kept, none_accepted, problem_of,
+    Answer, Collector, Doubt, Gatherer, Preview, Refused, Shape, Submission, are_kept, none_accepted,
+    problem_of,
 };
 use crate::event::{self, EventKind};
 use crate::http::{Admitted, Gate, Problem, Routes};
@@ -56,6 +58,7 @@ pub fn paths() -> Vec<(&'static str, &'static str)> {
 pub fn routes(collector: Arc<Collector>) -> Routes {
     Arc::new(move |config: &mut ServiceConfig| {
         config.app_data(web::Data::from(Arc::clone(&collector)));
+        config.app_data(Gatherer::new(Arc::clone(&collector)));
         for (path, shape) in SUBMIT {
             let handler = move |collector: web::Data<Collector>,
                                 gate: web::Data<Gate>,
@@ -94,10 +97,16 @@ async fn submit(
         shape,
         client: client.for_event(),
     };
-    match collector
-        .submit(body, &submission, |bytes| reservation.grow(bytes))
-        .await
-    {
+    let gatherer = request.app_data::<Rc<Gatherer>>();
+    let reserve = |bytes| reservation.grow(bytes);
+    let submitted = match (shape, gatherer) {
+        (Shape::Event(_), Some(gatherer)) => {
+            let commit = async |prepared| gatherer.commit(prepared).await;
+            collector.submit_by(body, &submission, reserve, commit).await
+        }
+        _ => collector.submit(body, &submission, reserve).await,
+    };
+    match submitted {
         Ok(answer) => answered(&answer, shape),
         Err(error) => refuse(&problem_of(error, || collector.retry_after(gate.budget()))),
     }
