@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 11] = [
     &["collector"],
     &["http", "broker", "store", "embedded"],
     &["identity"],
-    &["event"],
+    &["event", "models"],
     &["userprint"],
     // The leaves, which may import each other.
     &[

@@ -19,6 +19,7 @@ mod kafka;
 mod layering;
 mod lifecycle;
 mod log_contract;
+mod models;
 mod moves;
 mod pixel;
 mod pixel_http;
