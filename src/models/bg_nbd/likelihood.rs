@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_loss_is_that_of_the_printed_likelihood_of_each_person() {
-        let people = [
+        let people: [(u32, u32, u32, u32); 6] = [
             (0, 0, 10, 3),
             (0, 0, 0, 1),
             (1, 7, 7, 2),

@@ -172,7 +172,7 @@ mod tests {
             .collect();
         people[0].reads = u32::MAX;
         let space = Space::of(people.iter());
-        assert_eq!(space.topics, ["a", "b"]);
+        assert_eq!(space.topics, ["b", "a"]);
         let points: Vec<_> = people.iter().map(|one| space.point(one)).collect();
         let mean = |dimension: usize| points.iter().map(|point| point[dimension]).sum::<f64>() / 1_000.0;
         let square =
