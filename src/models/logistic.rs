@@ -131,6 +131,8 @@ fn newton_step<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 

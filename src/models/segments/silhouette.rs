@@ -3,7 +3,7 @@
 use super::clustering::squared_distance;
 
 /// Points that are looked at; the distances are those between all pairs of them.
-const POINTS: usize = 800;
+const POINTS: usize = 500;
 
 /// The mean silhouette width of the first points, from −1 to 1: 1 − a/b, where a is the mean distance to the others of
 /// the same cluster and b that to the nearest other cluster. A point that is alone counts 0, as usual.

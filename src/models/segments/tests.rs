@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -25,28 +27,28 @@ const KINDS: [Kind; 4] = [
         part: PartOfDay::Evening,
         topic: "recipes",
         interactions: 0,
-        people: 500,
+        people: 200,
     },
     Kind {
         active_days: 60,
         part: PartOfDay::Morning,
         topic: "news",
         interactions: 1,
-        people: 400,
+        people: 160,
     },
     Kind {
         active_days: 25,
         part: PartOfDay::Afternoon,
         topic: "sport",
         interactions: 30,
-        people: 300,
+        people: 120,
     },
     Kind {
         active_days: 6,
         part: PartOfDay::Night,
         topic: "travel",
         interactions: 0,
-        people: 200,
+        people: 80,
     },
 ];
 
@@ -190,7 +192,7 @@ fn a_new_kind_gets_an_id_that_nobody_had() {
 fn people_without_structure_have_no_segments() {
     let mut random = StdRng::seed_from_u64(4);
     let mut trainer = Trainer::new(WINDOW, 0, None);
-    for id in 0..1_000 {
+    for id in 0..400 {
         let mut one = Behaviour {
             active_days: 20,
             sessions: 20,
