@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Imports run one way: `main → commands → app → control → roles → collector →
-//! {http, broker, store, embedded} → views → identity → event → userprint`; `clock`, `config`, `data_dir`, `demo`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
+//! {http, broker, store, embedded} → views → identity → {event, models} → userprint`; `clock`, `config`, `data_dir`, `demo`, `lifecycle`, `private`, `retry` and `telemetry` are leaves that anyone may use.
 
 pub mod app;
 pub mod broker;
@@ -24,6 +24,7 @@ pub mod event;
 pub mod http;
 pub mod identity;
 pub mod lifecycle;
+pub mod models;
 pub mod private;
 pub mod retry;
 pub mod roles;

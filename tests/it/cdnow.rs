@@ -26,7 +26,7 @@ struct Sums {
 }
 
 /// A file that the tests' set-up provides.
-fn provided(path: impl AsRef<Path>) -> PathBuf {
+pub fn provided(path: impl AsRef<Path>) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let known = path.display();
     assert!(

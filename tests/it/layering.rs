@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 12] = [
     &["http", "broker", "store", "embedded"],
     &["views"],
     &["identity"],
-    &["event"],
+    &["event", "models"],
     &["userprint"],
     // The leaves, which may import each other.
     &[

@@ -20,6 +20,7 @@ mod kafka;
 mod layering;
 mod lifecycle;
 mod log_contract;
+mod models;
 mod moves;
 mod pixel;
 mod pixel_http;
