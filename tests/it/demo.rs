@@ -312,7 +312,8 @@ async fn with_sources_configured_the_demo_has_to_be_one_of_them() {
         );
         assert_eq!(serve.value("SELECT count(*) FROM events").await, "0");
     }
-    let section = "[[sources]]\nname = \"demo\"\nkey_env = \"DEMO_WRITE_KEY\"\ntrusted = true\nmay_backdate = true\n";
+    let section =
+        "[[sources]]\nname = \"demo\"\nkey_env = \"DEMO_WRITE_KEY\"\ntrusted = true\nmay_backdate = true\n";
     let serve = Serve::start_with(
         &format!("{website}{section}"),
         &[("DEMO_WRITE_KEY", "secret-of-the-demo")],
