@@ -94,6 +94,7 @@ impl Session<'_> {
         for nth in 0..depth {
             if self.random.random_bool(0.06) {
                 self.search();
+                self.log_in();
             }
             let Some(article) = next.take().or_else(|| self.choose()) else {
                 continue;
@@ -190,7 +191,7 @@ impl Session<'_> {
         self.ids = if is_signed_in { Ids::Both } else { Ids::Visitor };
     }
 
-    /// On a second device, for ever.
+    /// On a second device, for ever. After the first page, whichever it is: no device is left without.
     fn log_in(&mut self) {
         if self.device == 1 && !self.state.knows_second {
             self.wait(3.0, 20.0);
