@@ -20,6 +20,7 @@ mod people;
 mod random;
 mod session;
 mod stream;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod topics;

@@ -1,12 +1,14 @@
 //! What somebody does in a visit, from the first page to the last.
 
+mod content;
+
 use rand::Rng as _;
 use rand::SeedableRng as _;
 
 use super::articles::log_normal;
 use super::calendar::{MINUTE, SECOND};
 use super::client::{Channel, REFERRALS, SEARCHES, SOCIALS};
-use super::event::{Event, Ids, NETWORKS, PRODUCTS, Page, What};
+use super::event::{Event, Ids, PRODUCTS, Page, What};
 use super::habits::habit;
 use super::people::{Kind, Person, State};
 use super::random::Random;
@@ -14,13 +16,6 @@ use super::topics::{TOPICS, Topic};
 use super::visit::{Errand, Visit};
 use super::world::World;
 
-/// When a page tells that it is still read, in seconds of engaged time; as the pixel does.
-const HEARTBEATS: [u16; 3] = [15, 60, 180];
-/// From so many seconds on a content counts as read.
-const READ: u16 = 15;
-const WORDS_A_MINUTE: f64 = 230.0;
-/// The longest that anybody looks at a page.
-const LONGEST: f64 = 900.0;
 /// Articles a visit, at the most.
 const DEEPEST: u32 = 12;
 /// A visit of the same person begins no sooner than this after the last one, so that sessions can be told apart.
@@ -94,6 +89,7 @@ impl Session<'_> {
         for nth in 0..depth {
             if self.random.random_bool(0.06) {
                 self.search();
+                self.log_in();
             }
             let Some(article) = next.take().or_else(|| self.choose()) else {
                 continue;
@@ -190,7 +186,7 @@ impl Session<'_> {
         self.ids = if is_signed_in { Ids::Both } else { Ids::Visitor };
     }
 
-    /// On a second device, for ever.
+    /// On a second device, for ever. After the first page, whichever it is: no device is left without.
     fn log_in(&mut self) {
         if self.device == 1 && !self.state.knows_second {
             self.wait(3.0, 20.0);
@@ -286,116 +282,6 @@ impl Session<'_> {
         self.page = page;
         self.tell(What::Page);
         self.at += self.random.random_range(20..120);
-    }
-
-    fn look_at(&mut self, article: u32) {
-        self.opened.push(article);
-        self.state.note(article);
-        self.open(Page::Article(article));
-        self.tell(What::Viewed(article));
-        let (is_video, length) = {
-            let article = &self.world.articles[article as usize];
-            (article.is_video, f64::from(article.length))
-        };
-        let whole = if is_video {
-            length
-        } else {
-            length / WORDS_A_MINUTE * 60.0
-        };
-        let completes = self.random.random_bool(self.person.completes);
-        let share = if completes {
-            self.random.random_range(0.85..1.3)
-        } else if self.person.kind == Kind::NewsSkimmer {
-            self.random.random_range(0.02..0.2)
-        } else {
-            self.random.random_range(0.04..0.75)
-        };
-        // Whoever reads to the end has read.
-        let shortest = if completes { f64::from(READ) + 2.0 } else { 2.0 };
-        let seconds = (whole * share).clamp(shortest, LONGEST) as u16;
-        if is_video {
-            self.at += SECOND;
-            self.tell(What::VideoStarted(article));
-        }
-        self.engage(Some(article), seconds);
-        if completes {
-            // Told at the end of the text, which is just before the page is left.
-            let end = if is_video {
-                What::VideoCompleted(article)
-            } else {
-                What::Completed(article)
-            };
-            self.push_at(end, self.at - SECOND / 2);
-        }
-        self.respond(article, completes);
-        self.wait(1.0, 12.0);
-    }
-
-    /// Sits on a page: heartbeats as the pixel sends them, and the rest on leaving.
-    fn engage(&mut self, article: Option<u32>, seconds: u16) {
-        let begun = self.at;
-        let mut told = 0;
-        let beats = HEARTBEATS.into_iter().filter(|beat| *beat < seconds);
-        for beat in beats.chain([seconds]) {
-            self.at = begun + i64::from(beat) * SECOND;
-            let more = beat - told;
-            told = beat;
-            self.tell(match article {
-                Some(article) if beat >= READ => What::Read {
-                    article,
-                    seconds: beat,
-                    more,
-                },
-                article => What::Engaged {
-                    article,
-                    seconds: beat,
-                    more,
-                },
-            });
-        }
-    }
-
-    fn respond(&mut self, article: u32, completed: bool) {
-        let likely = if completed { 1.0 } else { 0.2 };
-        if self.random.random_bool(0.08 * likely) {
-            self.at += SECOND;
-            self.tell(What::Liked(article));
-        }
-        if self.random.random_bool(0.03 * likely) {
-            self.wait(2.0, 9.0);
-            let network = self.random.random_range(0..NETWORKS.len()) as u8;
-            self.tell(What::Shared { article, network });
-        }
-        if self.ids == Ids::Both && self.random.random_bool(0.02 * likely) {
-            self.wait(20.0, 120.0);
-            self.tell(What::Commented(article));
-        }
-        if self.ids == Ids::Both && self.random.random_bool(0.015 * likely) {
-            self.wait(1.0, 5.0);
-            self.tell(What::Followed(article));
-        }
-    }
-
-    /// What the site recommends below an article; gives what is clicked.
-    fn recommendation(&mut self, below: u32) -> Option<u32> {
-        if !self.random.random_bool(0.4) {
-            return None;
-        }
-        let mut shown: Vec<u32> = Vec::new();
-        for position in 1..=2 {
-            let Some(article) = self.choose() else { break };
-            if article != below && !shown.contains(&article) {
-                shown.push(article);
-                self.tell(What::Shown { article, position });
-            }
-        }
-        let article = *shown.first()?;
-        if !self.random.random_bool(0.25) {
-            return None;
-        }
-        self.wait(1.0, 6.0);
-        self.tell(What::Recommended { article, position: 1 });
-        Some(article)
     }
 
     fn wait(&mut self, least: f64, most: f64) {

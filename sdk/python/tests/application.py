@@ -24,7 +24,7 @@ class Application:
     def __init__(self, server: Server, folder: str, *command: str, **environment: str) -> None:
         self.folder = EXAMPLES / folder
         self.port = free_port()
-        #: A file for each worker that is ready (gunicorn_conf.py).
+        #: A file for each worker that is ready.
         self.ready = Path(tempfile.mkdtemp(prefix="momsflow-sdk-"))
         self.environment = {
             **os.environ,
@@ -76,7 +76,7 @@ class Application:
         return self
 
     def wait_for_workers(self, number: int) -> Application:
-        """gunicorn loses a SIGTERM that comes while it still forks: the worker never hears of it."""
+        """gunicorn and uWSGI lose a SIGTERM that comes while they still fork: the worker never hears of it."""
         wait_until(lambda: len(list(self.ready.iterdir())) >= number)
         return self
 

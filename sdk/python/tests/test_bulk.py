@@ -81,4 +81,5 @@ def test_a_call_costs_little_more_than_its_json() -> None:
     finally:
         sys.setprofile(None)
     client.close()
-    assert calls / 100 < 50
+    # 30, most of them the JSON encoder's and the id's.
+    assert calls / 100 < 36
