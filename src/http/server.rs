@@ -52,6 +52,7 @@ impl Server {
     ///
     /// # Errors
     /// Where the address was taken since it was bound.
+    #[allow(clippy::too_many_lines, reason = "the types of its parts have no names to pass them by")]
     pub fn listen(
         bound: Bound,
         config: &config::Http,

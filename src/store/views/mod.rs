@@ -1,9 +1,11 @@
 //! The user view database: what user-views remembers, what people look at, and the events from which it all comes.
 
+mod crowd;
 pub mod delta;
 mod items;
 mod known;
 mod marks;
+mod people;
 mod rebuild;
 mod rows;
 mod table;

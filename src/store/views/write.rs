@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use jiff::civil::Date;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::rows::{
-    AUTHOR_AFFINITY, AUTHOR_DAY, CHANNEL_DAY, CONTENT_DAY, DAILY_ACTIVE, LINKS, PEOPLE, PERSON_DAYS,
-    SESSIONS, STREAM_DAYS, TOPIC_AFFINITY, TOPIC_DAY, TRANSITIONS, USER_VIEWS,
-};
-use super::table::{Table, Values, column};
-use crate::views::step::{Changes, DayRow, Figures, Group, PersonChange};
-use crate::views::{Affinity, Day, PersonKey, UserView, Zone, timestamp};
+use super::rows::{LINKS, PEOPLE, PERSON_DAYS, SESSIONS, STREAM_DAYS, TRANSITIONS};
+use super::table::{Values, column};
+use super::{crowd, people};
+use crate::views::step::{Changes, DayRow, PersonChange};
+use crate::views::{Day, PersonKey, Zone, timestamp};
 
 /// A row of `view_run`.
 #[derive(Clone, Debug)]
@@ -63,11 +60,11 @@ pub async fn write(
     now: Timestamp,
 ) -> Result<u64, Error> {
     write_states(transaction, changes, today).await?;
-    let mut rows = write_views(transaction, changes, zone, now).await?;
+    let mut rows = people::write(transaction, changes, zone, now).await?;
     rows += write_days(transaction, changes).await?;
     rows += write_sessions(transaction, changes).await?;
     rows += write_transitions(transaction, changes).await?;
-    rows += write_crowd(transaction, changes).await?;
+    rows += crowd::write(transaction, changes).await?;
     rows += write_items(transaction, changes).await?;
     Ok(rows)
 }
@@ -136,127 +133,8 @@ fn next_change(person: &PersonChange, today: Day) -> Option<Day> {
     }
 }
 
-async fn write_views(
-    transaction: &Transaction<'_>,
-    changes: &Changes,
-    zone: &Zone,
-    now: Timestamp,
-) -> Result<u64, Error> {
-    let views: Vec<_> = changes
-        .people
-        .iter()
-        .filter_map(|person| person.view.as_ref())
-        .collect();
-    let gone: Vec<_> = changes
-        .people
-        .iter()
-        .filter(|person| person.view.is_none())
-        .collect();
-    let gone = [column(&gone, |person| person.key.person_id())];
-    let mut rows = USER_VIEWS.delete(transaction, &gone, "true").await?;
-    rows += USER_VIEWS
-        .replace_at(transaction, &user_views(&views, zone), now)
-        .await?;
-    let ids: Vec<_> = changes
-        .people
-        .iter()
-        .map(|person| person.key.person_id())
-        .collect();
-    type Liked = fn(&UserView) -> &[Affinity];
-    let liked: [(&Table, &str, Liked); 2] = [
-        (&TOPIC_AFFINITY, "topic", |view| &view.topics),
-        (&AUTHOR_AFFINITY, "author", |view| &view.authors),
-    ];
-    for (table, name, of) in liked {
-        let pairs: Vec<(Uuid, &Affinity)> = views
-            .iter()
-            .flat_map(|view| of(view).iter().map(|affinity| (view.person_id, affinity)))
-            .collect();
-        let values: [Values; 5] = [
-            column(&pairs, |(person, _)| *person),
-            column(&pairs, |(_, affinity)| affinity.name.clone()),
-            column(&pairs, |(_, affinity)| affinity.score),
-            column(&pairs, |(_, affinity)| affinity.share),
-            column(&pairs, |(_, affinity)| affinity.lift),
-        ];
-        rows += table.replace(transaction, &values).await?;
-        let statement = format!(
-            "DELETE FROM {0} WHERE person_id = ANY ($1) AND NOT EXISTS (SELECT FROM unnest($2::uuid[], $3::text[]) \
-             AS t (person_id, name) WHERE t.person_id = {0}.person_id AND t.name = {0}.{name})",
-            table.name
-        );
-        let persons: Vec<_> = pairs.iter().map(|(person, _)| *person).collect();
-        let names: Vec<_> = pairs.iter().map(|(_, affinity)| affinity.name.as_str()).collect();
-        rows += transaction.execute(&statement, &[&ids, &persons, &names]).await?;
-    }
-    Ok(rows)
-}
-
-fn user_views(views: &[&UserView], zone: &Zone) -> Vec<Values> {
-    let first = |view: &&UserView| {
-        view.state
-            .first
-            .as_ref()
-            .map(|first| first.arrival.clone())
-            .unwrap_or_default()
-    };
-    let favourite = |view: &&UserView, place: usize| view.favourite_topics.get(place).cloned();
-    vec![
-        column(views, |view| view.person_id),
-        column(views, |view| view.user_id.clone()),
-        column(views, |view| view.anonymous_ids_count),
-        column(views, |view| timestamp(view.state.first_seen)),
-        column(views, |view| timestamp(view.state.last_seen)),
-        column(views, |view| channel(&first(view).channel)),
-        column(views, |view| first(view).referrer_host),
-        column(views, |view| first(view).landing_path),
-        column(views, |view| {
-            UserView::primary(&view.state.devices).map(str::to_owned)
-        }),
-        column(views, |view| {
-            UserView::primary(&view.state.browsers).map(str::to_owned)
-        }),
-        column(views, |view| {
-            UserView::primary(&view.state.languages).map(str::to_owned)
-        }),
-        column(views, |view| view.state.counts.events),
-        column(views, |view| view.state.sessions),
-        column(views, |view| view.state.days.len() as i64),
-        column(views, |view| view.active_days_28d),
-        column(views, |view| view.state.reads),
-        column(views, |view| view.state.completed_reads),
-        column(views, |view| view.completion_rate),
-        column(views, |view| view.state.engaged_seconds),
-        column(views, |view| {
-            view.state.session_time as f64 / 1e6 / (view.state.sessions.max(1)) as f64
-        }),
-        column(views, |view| view.state.counts.shares),
-        column(views, |view| view.state.counts.comments),
-        column(views, |view| view.state.counts.likes),
-        column(views, |view| view.state.counts.follows),
-        column(views, |view| view.state.counts.searches),
-        column(views, |view| view.state.counts.orders),
-        column(views, |view| view.state.counts.revenue),
-        column(views, |view| view.preferred_hour),
-        column(views, |view| view.preferred_weekday),
-        column(views, |view| view.is_subscriber()),
-        column(views, |view| view.is_contributor()),
-        column(views, |view| view.state.signed_up_at.map(timestamp)),
-        column(views, |view| view.rfv_score),
-        column(views, |view| view.rfv_tier),
-        column(views, |view| view.stage.as_str()),
-        column(views, |view| zone.start(view.stage_since)),
-        column(views, |view| i64::from(view.usual_gap)),
-        column(views, |view| favourite(view, 0)),
-        column(views, |view| favourite(view, 1)),
-        column(views, |view| favourite(view, 2)),
-        column(views, |view| view.favourite_author.clone()),
-        column(views, |view| view.affinity_confidence),
-        column(views, |view| view.next_change.map(|day| zone.start(day))),
-    ]
-}
-
-fn channel(channel: &str) -> String {
+/// How a session began, in words.
+pub(super) fn channel(channel: &str) -> String {
     if channel.is_empty() { "direct" } else { channel }.to_owned()
 }
 
@@ -338,100 +216,6 @@ async fn write_transitions(transaction: &Transaction<'_>, changes: &Changes) -> 
         column(rows, |(_, change)| change.to.as_str()),
     ];
     Ok(deleted + TRANSITIONS.replace(transaction, &values).await?)
-}
-
-async fn write_crowd(transaction: &Transaction<'_>, changes: &Changes) -> Result<u64, Error> {
-    type Of = fn(&Group) -> Option<&str>;
-    type Figure = fn(&Figures) -> i64;
-    let people: Figure = |figures| figures.people;
-    let views: Figure = |figures| figures.views;
-    let reads: Figure = |figures| figures.reads;
-    let completed: Figure = |figures| figures.completed_reads;
-    let engaged: Figure = |figures| figures.engaged_seconds;
-    let weight: Figure = |figures| figures.weight;
-    let sessions: Figure = |figures| figures.sessions;
-    let events: Figure = |figures| figures.events;
-    let named: [(&Table, Of, &[Figure]); 4] = [
-        (
-            &CONTENT_DAY,
-            |group| match group {
-                Group::Content(id) => Some(id),
-                _ => None,
-            },
-            &[people, views, reads, completed, engaged],
-        ),
-        (
-            &AUTHOR_DAY,
-            |group| match group {
-                Group::Author(name) => Some(name),
-                _ => None,
-            },
-            &[people, views, reads, completed, engaged, weight],
-        ),
-        (
-            &TOPIC_DAY,
-            |group| match group {
-                Group::Topic(name) => Some(name),
-                _ => None,
-            },
-            &[people, views, reads, completed, engaged, weight],
-        ),
-        (
-            &CHANNEL_DAY,
-            |group| match group {
-                Group::Channel(name) => Some(name),
-                _ => None,
-            },
-            &[sessions, events, reads, engaged],
-        ),
-    ];
-    let mut written = 0;
-    for (table, of, figures) in named {
-        let rows: Vec<(&str, Date, Figures)> = changes
-            .crowd
-            .0
-            .iter()
-            .filter_map(|((group, day), figures)| Some((of(group)?, day.date(), *figures)))
-            .collect();
-        let mut values = vec![
-            column(&rows, |(name, _, _)| (*name).to_owned()),
-            column(&rows, |(_, day, _)| *day),
-        ];
-        values.extend(
-            figures
-                .iter()
-                .map(|figure| column(&rows, |(_, _, all)| figure(all))),
-        );
-        written += table.add(transaction, &values).await?;
-        // The first figure is zero only where all are.
-        let nothing = format!("{}.{} = 0", table.name, table.columns[table.keys].0);
-        table.delete(transaction, &values, &nothing).await?;
-    }
-    let all: Vec<(Date, Figures)> = changes
-        .crowd
-        .0
-        .iter()
-        .filter(|((group, _), _)| *group == Group::All)
-        .map(|((_, day), figures)| (day.date(), *figures))
-        .collect();
-    let mut values = vec![column(&all, |(day, _)| *day)];
-    let figures: [Figure; 9] = [
-        people,
-        |figures| figures.new_people,
-        |figures| figures.people_7d,
-        |figures| figures.people_28d,
-        sessions,
-        events,
-        reads,
-        completed,
-        engaged,
-    ];
-    values.extend(figures.iter().map(|figure| column(&all, |(_, all)| figure(all))));
-    written += DAILY_ACTIVE.add(transaction, &values).await?;
-    DAILY_ACTIVE
-        .delete(transaction, &values, "people_28d = 0")
-        .await?;
-    Ok(written)
 }
 
 async fn write_items(transaction: &Transaction<'_>, changes: &Changes) -> Result<u64, Error> {
