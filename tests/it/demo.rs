@@ -241,6 +241,8 @@ async fn a_live_demo_sends_as_time_goes_by() {
         "demo",
         "--rate",
         "60",
+        "--people",
+        "20000",
         "--events",
         "400",
         "--truth",
