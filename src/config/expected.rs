@@ -170,8 +170,8 @@ mod tests {
         ),
         (
             "roles",
-            "a list of ingest, capture, pixel",
-            "roles = [\"ingest\",\"capture\",\"pixel\"]",
+            "a list of ingest, capture, pixel, user-views",
+            "roles = [\"ingest\",\"capture\",\"pixel\",\"user-views\"]",
         ),
         (
             "http.listen",
