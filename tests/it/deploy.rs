@@ -110,8 +110,8 @@ async fn every_example_is_a_configuration_and_what_its_name_says() {
         let brokers = if name.starts_with("kafka") { 3 } else { 0 };
         assert_eq!(kafka["brokers"].as_array().unwrap().len(), brokers, "{name}");
         let roles = match (brokers, is_capture) {
-            (0, _) => vec!["ingest", "capture", "pixel"],
-            (_, true) => vec!["capture"],
+            (0, _) => vec!["ingest", "capture", "pixel", "user-views"],
+            (_, true) => vec!["capture", "user-views"],
             (_, false) => vec!["ingest"],
         };
         assert_eq!(config["roles"], serde_json::json!(roles), "{name}");
