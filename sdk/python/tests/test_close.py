@@ -150,6 +150,22 @@ def interrupt(function: Callable[..., object], at: int, *arguments: object) -> b
     return False
 
 
+def test_a_signals_handler_may_track_and_close_in_the_middle_of_a_call() -> None:
+    """`notify_all` is a call, where a handler may come in between."""
+    queue = EventQueue(Limits(10**6, 5, 10**6, 10**6))
+
+    def handle() -> None:
+        queue.changed.notify_all = lambda: None  # type: ignore[method-assign]
+        assert queue.put(b"from the handler") is None
+        queue.closing = True
+
+    queue.changed.notify_all = handle  # type: ignore[method-assign]
+    assert queue.put(b"event") == "closed"
+    stats = queue.snapshot()
+    assert (stats.enqueued, stats.pending, stats.dropped_by) == (2, 1, {"closed": 1})
+    assert adds_up(stats)
+
+
 @pytest.mark.parametrize(
     ("room", "first", "closing"), [(10, 0, False), (10, 3, False), (10, 4, False), (1, 1, False), (10, 1, True)]
 )

@@ -80,10 +80,6 @@ class EventQueue:
         with self.lock:
             if self._bytes + size > limits.max_bytes and limits.blocks:
                 self._wait_for_room_locked(size)
-            if self.closing or self._bytes + size > limits.max_bytes:
-                reason = "closed" if self.closing else "queue_full"
-                self._refused[reason] += 1
-                return reason
             count, before = len(self._events) + 1, self._queued_bytes
             after = before + size
             # Only at the borders, since a notification costs as much as all the rest here. Whoever it wakes still has
@@ -95,8 +91,12 @@ class EventQueue:
                 or before <= limits.spill_bytes < after
             ):
                 self.changed.notify_all()
-            # A Ctrl-C, or a signal handler that tracks, comes in between any two calls. So the event is counted by
-            # nothing but its place in the queue, which is the last step: after it nothing is left to do.
+            # A Ctrl-C comes in between any two calls, as does a signal's handler, which may track or close. From here
+            # on is one call: the event is counted by nothing but its place in the queue, and with that all is done.
+            if self.closing or self._bytes + size > limits.max_bytes:
+                reason = "closed" if self.closing else "queue_full"
+                self._refused[reason] += 1
+                return reason
             self._bytes += size
             self._queued_bytes += size
             self._events.append(payload)
