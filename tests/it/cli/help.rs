@@ -1,7 +1,7 @@
 use super::alone;
 
 /// Every subcommand, as it is typed.
-const SUBCOMMANDS: [&str; 27] = [
+const SUBCOMMANDS: [&str; 28] = [
     "",
     "serve",
     "check",
