@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Connection;
 use super::gate::Gate;
 use super::lane::{Lanes, Limits, Road};
 use super::listen::Bound;
@@ -52,7 +53,10 @@ impl Server {
     ///
     /// # Errors
     /// Where the address was taken since it was bound.
-    #[allow(clippy::too_many_lines, reason = "the types of its parts have no names to pass them by")]
+    #[allow(
+        clippy::too_many_lines,
+        reason = "the types of its parts have no names to pass them by"
+    )]
     pub fn listen(
         bound: Bound,
         config: &config::Http,
@@ -108,20 +112,7 @@ impl Server {
                 })
                 .h1(map_config(factory().into_factory(), |()| AppConfig::default()));
             let budget = Arc::clone(&budget);
-            fn_service(move |stream: TcpStream| {
-                let (road, share) = (road.clone(), budget.connect());
-                async move {
-                    let peer = stream.peer_addr().ok();
-                    let left = match road {
-                        Some(road) => road.drive(stream, peer).await,
-                        None => Some((stream, Bytes::new())),
-                    };
-                    left.map(|(stream, read)| (Portions::new(stream, read, share), peer))
-                        // Nobody hears of it: the connection is over.
-                        .ok_or(DispatchError::DisconnectTimeout)
-                }
-            })
-            .and_then(service)
+            fn_service(move |stream| accepted(stream, road.clone(), budget.connect())).and_then(service)
         };
         let server = builder
             .workers(workers)
@@ -154,6 +145,24 @@ impl Server {
             () = watch => Ok(()),
         }
     }
+}
+
+/// A connection for the framework, with what was read of it, once the lane has done its part.
+///
+/// # Errors
+/// Where the lane has served all of it. Nobody hears of that: the connection is over.
+async fn accepted(
+    stream: TcpStream,
+    road: Option<Rc<Road>>,
+    share: Connection,
+) -> Result<(Portions, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    let left = match road {
+        Some(road) => road.drive(stream, peer).await,
+        None => Some((stream, Bytes::new())),
+    };
+    left.map(|(stream, read)| (Portions::new(stream, read, share), peer))
+        .ok_or(DispatchError::DisconnectTimeout)
 }
 
 fn workers(config: &config::Http) -> usize {
