@@ -1,7 +1,7 @@
 use super::alone;
 
 /// Every subcommand, as it is typed.
-const SUBCOMMANDS: [&str; 36] = [
+const SUBCOMMANDS: [&str; 35] = [
     "",
     "serve",
     "check",
