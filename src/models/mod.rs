@@ -2,7 +2,7 @@
 //!
 //! Pure functions; docs/models.md has the formulas and the reasons. A trainer takes people one by one, in any order, and
 //! ends with a [`Report`] and, where the model beats its baseline, the model itself: a plain value of frozen numbers
-//! ([`frozen`]) that scores people later. A score depends on nothing but integers and those numbers, and is the same to
+//! (`frozen`) that scores people later. A score depends on nothing but integers and those numbers, and is the same to
 //! the last bit on every machine: exponentials and logarithms are those of `libm`, and sums run in one order.
 
 mod baseline;

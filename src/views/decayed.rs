@@ -12,7 +12,7 @@ const DAYS: i32 = HALF_LIFE * BLOCK;
 /// Of the fixed point: the weight 1 on a block's first day.
 const ONE: f64 = 65_536.0;
 
-/// The sum of weights, each halved every [`HALF_LIFE`] days.
+/// The sum of weights, each halved every 30 days.
 ///
 /// Time is cut into blocks of 16 half-lives. A weight is kept as it looks from the first day of its block, as an integer, so
 /// that sums do not depend on the order. Of the blocks, the newest in which there is anything counts and the one before

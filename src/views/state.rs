@@ -41,7 +41,7 @@ pub struct PersonState {
     pub first: Option<First>,
     pub subscribed: Option<(Moment, bool)>,
     pub signed_up_at: Option<i64>,
-    /// The last [`RECENT`] days up to the last active one.
+    /// The last 63 days up to the last active one.
     pub recent: BTreeMap<Day, RecentDay>,
     pub devices: BTreeMap<String, u32>,
     pub browsers: BTreeMap<String, u32>,
