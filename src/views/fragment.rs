@@ -111,6 +111,8 @@ pub struct Fragment {
     pub hours: u32,
     /// By content id.
     pub readings: BTreeMap<String, Reading>,
+    /// Engaged seconds with pages that are no content, by path: of each the greatest.
+    pub pages: BTreeMap<String, u32>,
     /// The latest word on the newsletter.
     pub subscribed: Option<(Moment, bool)>,
     pub signed_up_at: Option<i64>,
@@ -130,6 +132,10 @@ impl Fragment {
             let reading = Reading::new(act.verb, act.engaged_seconds, act.about());
             (content.id.clone(), reading)
         });
+        let page = match (&act.content, act.verb) {
+            (None, Verb::Engaged) => act.arrival.landing_path.clone(),
+            _ => None,
+        };
         Self {
             started: at,
             ended: at,
@@ -141,6 +147,7 @@ impl Fragment {
             counts: Counts::of(act),
             hours: 1 << act.hour,
             readings: readings.into_iter().collect(),
+            pages: page.map(|path| (path, act.engaged_seconds)).into_iter().collect(),
             subscribed: match act.verb {
                 Verb::Subscribed => Some((moment, true)),
                 Verb::Unsubscribed => Some((moment, false)),
@@ -167,8 +174,18 @@ impl Fragment {
                 }
             }
         }
+        for (path, seconds) in &other.pages {
+            let known = self.pages.entry(path.clone()).or_default();
+            *known = (*known).max(*seconds);
+        }
         self.subscribed = self.subscribed.max(other.subscribed);
         self.signed_up_at = earlier(self.signed_up_at, other.signed_up_at);
+    }
+
+    /// Attention on content and on other pages.
+    pub fn engaged_seconds(&self) -> i64 {
+        let contents = self.readings.values().map(|reading| reading.engaged_seconds);
+        contents.chain(self.pages.values().copied()).map(i64::from).sum()
     }
 
     /// Whether no more than a session's longest pause lies between them.

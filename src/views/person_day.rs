@@ -15,6 +15,8 @@ pub struct PersonDay {
     pub hours: u32,
     /// By content id.
     pub contents: BTreeMap<String, ContentDay>,
+    /// Attention on content and on other pages.
+    pub engaged_seconds: i64,
     pub subscribed: Option<(Moment, bool)>,
     pub signed_up_at: Option<i64>,
 }
@@ -36,6 +38,7 @@ impl PersonDay {
         for visit in &visits {
             day.counts = day.counts.plus(visit.counts);
             day.hours |= visit.hours;
+            day.engaged_seconds += visit.engaged_seconds();
             day.subscribed = day.subscribed.max(visit.subscribed);
             day.signed_up_at = earlier(day.signed_up_at, visit.signed_up_at);
             for (content, reading) in &visit.readings {
@@ -61,14 +64,6 @@ impl PersonDay {
             .values()
             .filter(|content| content.reading.completed)
             .count() as i64
-    }
-
-    /// Engaged time with content.
-    pub fn engaged_seconds(&self) -> i64 {
-        self.contents
-            .values()
-            .map(|content| content.engaged_seconds)
-            .sum()
     }
 
     /// When the day's first and last event were.

@@ -26,11 +26,7 @@ impl Piece {
             events: fragment.counts.events,
             pages: fragment.counts.pages,
             reads: fragment.readings.values().filter(|reading| reading.read).count() as i64,
-            engaged_seconds: fragment
-                .readings
-                .values()
-                .map(|reading| i64::from(reading.engaged_seconds))
-                .sum(),
+            engaged_seconds: fragment.engaged_seconds(),
         }
     }
 

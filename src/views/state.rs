@@ -76,7 +76,7 @@ impl PersonState {
         self.session_time += new.session_time - old.map_or(0, |old| old.session_time);
         self.reads += grown(&PersonDay::reads);
         self.completed_reads += grown(&PersonDay::completed_reads);
-        self.engaged_seconds += grown(&PersonDay::engaged_seconds);
+        self.engaged_seconds += grown(&|day| day.engaged_seconds);
         for (hour, days) in self.hours.iter_mut().enumerate() {
             let had = before.is_some_and(|old| old.hours >> hour & 1 == 1);
             *days += u32::from(facts.hours >> hour & 1 == 1 && !had);
@@ -109,7 +109,7 @@ impl PersonState {
     fn keep_recent(&mut self, day: Day, facts: &PersonDay) {
         let recent = RecentDay {
             reads: u32::try_from(facts.reads()).unwrap_or(u32::MAX),
-            engaged_seconds: u32::try_from(facts.engaged_seconds()).unwrap_or(u32::MAX),
+            engaged_seconds: u32::try_from(facts.engaged_seconds).unwrap_or(u32::MAX),
         };
         self.recent.insert(day, recent);
         let oldest = self

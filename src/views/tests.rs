@@ -81,7 +81,7 @@ fn act() -> impl Strategy<Value = Act> {
                 anonymous_id,
                 user_id,
                 verb: VERBS[verb],
-                content: Some(Content {
+                content: (VERBS[verb] != Verb::Engaged || author > 0).then(|| Content {
                     id: CONTENTS[content].to_owned(),
                     kind: None,
                     title: None,

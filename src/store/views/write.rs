@@ -153,7 +153,7 @@ async fn write_days(transaction: &Transaction<'_>, changes: &Changes) -> Result<
         column(&rows, |(_, _, row)| row.facts.counts.pages),
         column(&rows, |(_, _, row)| row.facts.reads()),
         column(&rows, |(_, _, row)| row.facts.completed_reads()),
-        column(&rows, |(_, _, row)| row.facts.engaged_seconds()),
+        column(&rows, |(_, _, row)| row.facts.engaged_seconds),
         column(&rows, |(_, _, row)| row.facts.counts.shares),
         column(&rows, |(_, _, row)| row.facts.counts.comments),
         column(&rows, |(_, _, row)| row.facts.counts.likes),

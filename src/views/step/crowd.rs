@@ -58,7 +58,7 @@ impl Crowd {
         all.events += sign * facts.counts.events;
         all.reads += sign * facts.reads();
         all.completed_reads += sign * facts.completed_reads();
-        all.engaged_seconds += sign * facts.engaged_seconds();
+        all.engaged_seconds += sign * facts.engaged_seconds;
         let mut groups = BTreeMap::<Group, Figures>::new();
         for (id, content) in &facts.contents {
             let figures = Figures {

@@ -5,8 +5,10 @@
 
 mod changes;
 mod crowd;
+mod delta;
 mod known;
 mod loaded;
+mod mine;
 mod owners;
 mod people;
 

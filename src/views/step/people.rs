@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Frame;
-use super::changes::{Changes, DayRow, PersonChange};
-use super::crowd::Side;
+use super::changes::{Changes, PersonChange};
+use super::delta::Delta;
 use super::known::{Known, Person};
 use super::loaded::{Loaded, Turn};
-use super::owners::{Owners, anonymous_fragments};
+use super::mine::{Days, Mine};
+use super::owners::Owners;
 use crate::views::fragment::GAP;
 use crate::views::person_day::PersonDay;
 use crate::views::session::sessions;
 use crate::views::state::DayPart;
-use crate::views::{Day, Fragment, PersonKey, PersonState, Session, UserView, Zone, transitions};
-
-type Days = BTreeMap<Day, PersonDay>;
+use crate::views::{Day, PersonKey, PersonState, Session, UserView, Zone};
 
 pub(super) struct People {
     touched: BTreeMap<PersonKey, BTreeSet<Day>>,
@@ -242,69 +241,6 @@ impl People {
     }
 }
 
-/// Fragments by whose they are and when, before and after.
-struct Mine<'a>(BTreeMap<(PersonKey, Day), Turn<Vec<&'a Fragment>>>);
-
-impl<'a> Mine<'a> {
-    fn of<'p>(loaded: &'a Loaded, persons: impl Iterator<Item = &'p PersonKey>) -> Self {
-        let persons: BTreeSet<_> = persons.collect();
-        let mut mine = BTreeMap::<_, Turn<Vec<_>>>::new();
-        for ((stream, day), turn) in &loaded.days {
-            let user = PersonKey::User(stream.user_id.clone());
-            if stream.is_anonymous() || !persons.contains(&user) {
-                continue;
-            }
-            let entry = mine.entry((user, *day)).or_default();
-            entry.old.extend(&turn.old.fragments);
-            entry.new.extend(&turn.new.fragments);
-        }
-        for visitor in visitors(loaded) {
-            let links = loaded.users_of(visitor);
-            for (day, fragment, person) in anonymous_fragments(loaded, visitor, &links.old, |turn| &turn.old)
-            {
-                if persons.contains(&person) {
-                    mine.entry((person, day)).or_default().old.push(fragment);
-                }
-            }
-            for (day, fragment, person) in anonymous_fragments(loaded, visitor, &links.new, |turn| &turn.new)
-            {
-                if persons.contains(&person) {
-                    mine.entry((person, day)).or_default().new.push(fragment);
-                }
-            }
-        }
-        Self(mine)
-    }
-
-    /// The touched days of each person, or all. Other days were read for somebody else, and perhaps not all of them.
-    fn split(
-        self,
-        touched: &BTreeMap<PersonKey, BTreeSet<Day>>,
-        whole: &BTreeSet<PersonKey>,
-    ) -> BTreeMap<PersonKey, Turn<Days>> {
-        let mut split: BTreeMap<_, Turn<Days>> = touched
-            .keys()
-            .map(|person| (person.clone(), Turn::default()))
-            .collect();
-        for ((person, day), fragments) in self.0 {
-            if !whole.contains(&person) && !touched[&person].contains(&day) {
-                continue;
-            }
-            let days = split.entry(person).or_default();
-            days.old
-                .extend(PersonDay::new(fragments.old).map(|facts| (day, facts)));
-            days.new
-                .extend(PersonDay::new(fragments.new).map(|facts| (day, facts)));
-        }
-        split
-    }
-}
-
-fn visitors(loaded: &Loaded) -> BTreeSet<&str> {
-    let of_days = loaded.days.keys().map(|(stream, _)| stream.anonymous_id.as_str());
-    of_days.filter(|visitor| !visitor.is_empty()).collect()
-}
-
 fn by_day(days: &Days) -> BTreeMap<Day, Vec<Session>> {
     let pieces = days
         .iter()
@@ -325,114 +261,5 @@ fn part<'a>(facts: &'a PersonDay, sessions: Option<&Vec<Session>>) -> DayPart<'a
             .iter()
             .map(|session| session.piece.ended - session.piece.started)
             .sum(),
-    }
-}
-
-/// One person before and after.
-struct Delta<'a> {
-    person: &'a PersonKey,
-    days: &'a Turn<Days>,
-    sessions: &'a Turn<BTreeMap<Day, Vec<Session>>>,
-    old: &'a PersonState,
-    /// The day for which the transitions were written last.
-    viewed_on: Option<Day>,
-    new: &'a PersonState,
-    today: Day,
-}
-
-impl Delta<'_> {
-    fn write(&self, changes: &mut Changes) {
-        let id = self.person.person_id();
-        let row = |facts: &PersonDay, sessions: Option<&Vec<Session>>| DayRow {
-            facts: facts.clone(),
-            sessions: sessions.map_or(0, |sessions| sessions.len() as i64),
-        };
-        let days: BTreeSet<_> = self.days.old.keys().chain(self.days.new.keys()).collect();
-        for day in &days {
-            let old = self
-                .days
-                .old
-                .get(day)
-                .map(|facts| row(facts, self.sessions.old.get(day)));
-            let new = self
-                .days
-                .new
-                .get(day)
-                .map(|facts| row(facts, self.sessions.new.get(day)));
-            for (side, row) in [(Side::Old, &old), (Side::New, &new)] {
-                if let Some(row) = row {
-                    changes.crowd.count_day(side, **day, &row.facts);
-                }
-            }
-            if old != new {
-                changes.days.push((id, **day, new));
-            }
-        }
-        self.write_sessions(changes);
-        if let (Some(first), Some(last)) = (days.first(), days.last()) {
-            // A first day that moves is told where it was and where it is.
-            let from = **first;
-            let from = self.old.days.first().map_or(from, |old| old.min(from));
-            let from = if self.old.days.first() == self.new.days.first() {
-                **first
-            } else {
-                from
-            };
-            let until = self.old.days.first().map_or(**last, |old| old.max(**last));
-            changes
-                .crowd
-                .count_windows(Side::Old, &self.old.days, from, until);
-            changes
-                .crowd
-                .count_windows(Side::New, &self.new.days, from, until);
-        }
-        self.write_transitions(days.first().map(|day| **day), changes);
-    }
-
-    fn write_sessions(&self, changes: &mut Changes) {
-        let id = self.person.person_id();
-        let old: Vec<_> = self.sessions.old.values().flatten().collect();
-        let new: Vec<_> = self.sessions.new.values().flatten().collect();
-        let starts: BTreeSet<_> = new.iter().map(|session| session.piece.started).collect();
-        for session in &old {
-            changes.crowd.count_session(Side::Old, session);
-            if !starts.contains(&session.piece.started) {
-                changes.gone_sessions.push((id, session.piece.started));
-            }
-        }
-        let before: BTreeMap<_, _> = old
-            .iter()
-            .map(|session| (session.piece.started, *session))
-            .collect();
-        for session in &new {
-            changes.crowd.count_session(Side::New, session);
-            if before.get(&session.piece.started) != Some(session) {
-                changes.sessions.push((id, (*session).clone()));
-            }
-        }
-    }
-
-    fn write_transitions(&self, first_touched: Option<Day>, changes: &mut Changes) {
-        let id = self.person.person_id();
-        let unseen = self.viewed_on.map_or(Day(i32::MIN / 2), |day| day.plus(1));
-        let first = first_touched.unwrap_or(unseen).min(unseen);
-        let Some(known) = self.new.days.first().or(self.old.days.first()) else {
-            return;
-        };
-        let known = self.old.days.first().map_or(known, |old| old.min(known));
-        let from = first.max(known);
-        let old = match self.viewed_on {
-            Some(viewed_on) => transitions(&self.old.days, from, viewed_on),
-            None => Vec::new(),
-        };
-        let new = transitions(&self.new.days, from, self.today);
-        let (gone, added): (BTreeSet<_>, BTreeSet<_>) =
-            (old.into_iter().collect(), new.into_iter().collect());
-        changes
-            .gone_transitions
-            .extend(gone.difference(&added).map(|change| (id, *change)));
-        changes
-            .transitions
-            .extend(added.difference(&gone).map(|change| (id, *change)));
     }
 }

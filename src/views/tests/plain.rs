@@ -228,8 +228,15 @@ fn engaged(sessions: &[Vec<&Act>]) -> i64 {
                 act.verb,
                 Verb::Viewed | Verb::Read | Verb::Completed | Verb::Engaged
             ) {
-                let content = &act.content.as_ref().unwrap().id;
-                let known = greatest.entry((number, act.day, content)).or_insert(0);
+                let Some(what) = act
+                    .content
+                    .as_ref()
+                    .map(|content| &content.id)
+                    .or(act.arrival.landing_path.as_ref())
+                else {
+                    continue;
+                };
+                let known = greatest.entry((number, act.day, what)).or_insert(0);
                 *known = act.engaged_seconds.max(*known);
             }
         }
@@ -245,9 +252,8 @@ fn weight(acts: &[&Act], topic: &str, on: Day) -> f64 {
             act.verb,
             Verb::Viewed | Verb::Read | Verb::Completed | Verb::Engaged
         ) {
-            days.entry((act.day, &act.content.as_ref().unwrap().id))
-                .or_default()
-                .push(act);
+            let Some(content) = &act.content else { continue };
+            days.entry((act.day, &content.id)).or_default().push(act);
         }
     }
     let weights = days.into_iter().filter_map(|((day, _), acts)| {
