@@ -169,7 +169,7 @@ mod tests {
         let outcome = worker.block_on(late.within(Duration::from_millis(1), vec![State::Minted], work));
         assert_eq!(outcome, None);
         drop(worker);
-        told.recv_timeout(Duration::from_secs(10)).unwrap();
+        told.recv_timeout(Duration::from_secs(180)).unwrap();
         process.block_on(late.finish());
     }
 }
