@@ -1,7 +1,5 @@
 //! Makes frames of records: what costs time is done by the callers, before the writer gives a frame its place.
 
-use lz4::block::{CompressionMode, compress_to_buffer};
-
 use super::frame::{Codec, HEAD, Head, Place};
 use crate::broker::Record;
 
@@ -9,8 +7,6 @@ use crate::broker::Record;
 pub(super) const FRAME_BYTES: usize = 256 << 10;
 /// Bodies below this stay as they are: compressing them saves little and costs a call.
 const COMPRESS_FROM: usize = 512;
-/// Of LZ4: how much of the size is given up for speed. 1 gives up nothing.
-const ACCELERATION: i32 = 4;
 /// The most bytes that a length takes; those of shorter ones are fewer.
 const MAX_LENGTH: usize = 4;
 
@@ -59,12 +55,9 @@ impl Builder {
         let length = self.body.len() as u32;
         let records = std::mem::take(&mut self.records);
         if self.body.len() >= COMPRESS_FROM {
-            let mut compressed = vec![0; self.body.len()];
-            let mode = Some(CompressionMode::FAST(ACCELERATION));
-            // It fails where the result would be longer than what it is made of.
-            if let Ok(length_now) = compress_to_buffer(&self.body, mode, false, &mut compressed) {
-                compressed.truncate(length_now);
-                // It may wait a while.
+            let mut compressed = lz4_flex::block::compress(&self.body);
+            if compressed.len() < self.body.len() {
+                // It has room for a body that does not compress, and may wait a while.
                 compressed.shrink_to_fit();
                 self.body.clear();
                 return Sealed::new(Codec::Lz4, compressed, length, records);

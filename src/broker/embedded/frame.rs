@@ -141,7 +141,7 @@ impl Head {
         self.verify(stored)?;
         let bytes: Bytes = match self.codec {
             Codec::Plain => Bytes::copy_from_slice(stored),
-            Codec::Lz4 => lz4::block::decompress(stored, i32::try_from(self.body_length).ok())
+            Codec::Lz4 => lz4_flex::block::decompress(stored, self.body_length)
                 .map_err(|_| FrameError::Malformed("the body does not decompress"))?
                 .into(),
         };
