@@ -1,7 +1,5 @@
 //! One event, reduced to what views need.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,7 +55,7 @@ pub struct Content {
 /// Only the properties that the vocabulary has. A value of another type is as good as none.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Properties<'a> {
+struct Properties {
     content_id: Value,
     content_type: Value,
     title: Value,
@@ -70,8 +68,7 @@ struct Properties<'a> {
     engaged_seconds: Value,
     revenue: Value,
     total: Value,
-    #[serde(borrow)]
-    url: Option<Cow<'a, str>>,
+    url: Value,
 }
 
 impl Act {
@@ -91,7 +88,7 @@ impl Act {
             _ => Verb::Other,
         };
         let properties = event.properties.as_ref().map_or("", |raw| raw.get());
-        let properties: Properties<'_> = match verb {
+        let properties: Properties = match verb {
             Verb::Other | Verb::Page => Properties::default(),
             _ => serde_json::from_str(properties).unwrap_or_default(),
         };
@@ -140,8 +137,8 @@ impl Content {
         self.kind.is_some() || self.title.is_some() || self.author.is_some() || !self.topics.is_empty()
     }
 
-    fn new(properties: Properties<'_>) -> Option<Self> {
-        let id = text(&properties.content_id).or(properties.url.map(|url| short(&url, MAX_TEXT)))?;
+    fn new(properties: Properties) -> Option<Self> {
+        let id = text(&properties.content_id).or(text(&properties.url))?;
         let mut topics: Vec<_> = match &properties.topics {
             Value::Array(topics) => topics.iter().filter_map(text).collect(),
             one => text(one).or(text(&properties.topic)).into_iter().collect(),
@@ -176,10 +173,10 @@ fn seconds(value: &Value) -> u32 {
     seconds.clamp(0.0, MAX_ENGAGED) as u32
 }
 
-/// An amount of money in millionths, rounded; at most 10¹².
+/// An amount of money in millionths, rounded; at most 10⁹, so that thousands of the greatest fit into a sum.
 fn millionths(value: &Value) -> Option<i64> {
     let amount = number(value)?;
-    (amount.abs() <= 1e12).then(|| (amount * 1e6).round() as i64)
+    (amount.abs() <= 1e9).then(|| (amount * 1e6).round() as i64)
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -189,4 +186,69 @@ fn number(value: &Value) -> Option<f64> {
         _ => None,
     };
     number.filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::event::{Origin, RawJson};
+
+    fn act(properties: &str, context: &str) -> Act {
+        let at = "2026-11-24T10:00:00Z".parse().unwrap();
+        let event = Event {
+            v: 1,
+            event_id: Uuid::nil(),
+            kind: EventKind::Track,
+            received_at: at,
+            accepted_at: at,
+            occurred_at: at,
+            original_timestamp: None,
+            sent_at: None,
+            event: Some(Cow::Borrowed("Order Completed")),
+            name: None,
+            user_id: None,
+            anonymous_id: Some(Cow::Borrowed("a")),
+            group_id: None,
+            previous_id: None,
+            message_id: None,
+            source: Cow::Borrowed("page"),
+            trusted: false,
+            is_bot: false,
+            origin: Origin::Live,
+            properties: Some(RawJson::Scanned(Cow::Borrowed(properties))),
+            traits: None,
+            context: Some(RawJson::Scanned(Cow::Borrowed(context))),
+        };
+        Act::new(&event, &Zone::utc()).unwrap()
+    }
+
+    #[test]
+    fn a_property_of_another_type_costs_only_itself() {
+        let act = act(
+            r#"{"content_id": 7, "url": {"a": 1}, "title": ["x"], "topics": [1, null, "b", "b"], "author": true, "word_count": "many",
+                "revenue": "12.50", "engaged_seconds": -4}"#,
+            r#"{"page": 7}"#,
+        );
+        let content = act.content.unwrap();
+        assert_eq!(
+            (content.id.as_str(), content.title, content.author),
+            ("7", None, None)
+        );
+        assert_eq!(content.topics, ["1", "b"]);
+        assert_eq!(content.word_count, None);
+        assert_eq!((act.revenue, act.engaged_seconds), (12_500_000, 0));
+    }
+
+    #[test]
+    fn absurd_amounts_and_times_count_nothing_or_a_day_at_most() {
+        let act = act(
+            r#"{"revenue": 1e300, "total": 3, "engaged_seconds": 1e300, "word_count": 9223372036854775807}"#,
+            "{}",
+        );
+        assert_eq!((act.revenue, act.engaged_seconds), (3_000_000, 86_400));
+        assert!(act.content.is_none(), "nothing says which");
+    }
 }
