@@ -85,15 +85,16 @@ impl DaySet {
 
     /// How many of the days are after `after` and not after `until`.
     pub fn count_in(&self, after: Day, until: Day) -> usize {
+        let place = |day: Day| usize::try_from((day.0 - self.first).div_euclid(64)).unwrap_or(0);
         let mut count = 0;
-        for (index, word) in self.words.iter().enumerate() {
+        for index in place(after.plus(1))..=place(until) {
             let start = self.first + index as i32 * 64;
-            if start > until.0 || start + 63 <= after.0 || *word == 0 {
-                continue;
+            let word = self.words.get(index).copied().unwrap_or(0);
+            if word != 0 {
+                let is_within =
+                    |bit: i32| word >> bit & 1 == 1 && (after.0 + 1..=until.0).contains(&(start + bit));
+                count += (0..64).filter(|bit| is_within(*bit)).count();
             }
-            count += (0..64)
-                .filter(|bit| word >> bit & 1 == 1 && (after.0 + 1..=until.0).contains(&(start + bit)))
-                .count();
         }
         count
     }
