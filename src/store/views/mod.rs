@@ -16,5 +16,5 @@ pub use marks::{
     Meta, ask_for_rebuild, due, freeze_shares, hold, last_day, lock, marks, meta, new_revocations,
     read_shares, release, write_marks, write_meta,
 };
-pub use rebuild::{Schema, compare, drop_copy, make_copy, swap_in, use_schema};
+pub use rebuild::{Schema, VIEWS, compare, drop_copy, make_copy, swap_in, use_schema};
 pub use write::{Run, note_run, write};

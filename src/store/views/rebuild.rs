@@ -6,7 +6,7 @@ use tokio_postgres::Error;
 use crate::views::DEFINITION_VERSION;
 
 /// Tables that people read.
-const VIEWS: [&str; 13] = [
+pub const VIEWS: [&str; 13] = [
     "user_views",
     "person_days",
     "sessions",
