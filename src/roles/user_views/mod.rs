@@ -49,26 +49,10 @@ impl UserViews {
     ) -> Result<(), ViewsError> {
         let bell = Bell::start(&schedule).await?;
         loop {
-            match self.run(&token).await {
-                Ok(done) => {
-                    health.recover(PART);
-                    if done.rows_read > 0 {
-                        info!(
-                            events = done.rows_read,
-                            people = done.people_touched,
-                            rows = done.rows_changed,
-                            "views are up to date"
-                        );
-                    }
-                }
-                Err(ViewsError::Busy) => {}
-                Err(ViewsError::Outdated { was, is }) => {
-                    info!(was, is, "views mean something else now: all are made anew");
-                    if let Err(error) = self.rebuild(&token, |_| ()).await {
-                        self.complain(&health, &error);
-                    }
-                }
-                Err(error) => self.complain(&health, &error),
+            // A stop waits for no database: what is not committed is as if it had not begun.
+            tokio::select! {
+                () = self.keep(&health, &token) => {}
+                () = token.cancelled() => break,
             }
             tokio::select! {
                 () = bell.rings() => {}
@@ -77,6 +61,32 @@ impl UserViews {
         }
         bell.stop().await;
         Ok(())
+    }
+
+    /// One run, or a rebuild where the views mean something else by now.
+    async fn keep(&self, health: &Health, token: &CancellationToken) {
+        let outcome = match self.run(token).await {
+            Err(ViewsError::Outdated { was, is }) => {
+                info!(was, is, "all views are made anew");
+                self.rebuild(token, |_| ()).await
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(done) => {
+                health.recover(PART);
+                if done.rows_read > 0 {
+                    info!(
+                        events = done.rows_read,
+                        people = done.people_touched,
+                        rows = done.rows_changed,
+                        "views are up to date"
+                    );
+                }
+            }
+            Err(ViewsError::Busy | ViewsError::Stopped) => {}
+            Err(error) => self.complain(health, &error),
+        }
     }
 
     fn complain(&self, health: &Health, error: &ViewsError) {

@@ -40,8 +40,7 @@ impl UserViews {
         let mut views = self.views.get().await?;
         hold(&views).await?;
         let outcome = self.rebuild_held(&mut views, token, progress).await;
-        release(&views).await?;
-        outcome
+        give_back(&views, outcome).await
     }
 
     async fn rebuild_held(
@@ -75,9 +74,7 @@ impl UserViews {
         let mut views = self.views.get().await?;
         hold(&views).await?;
         let outcome = self.verify_held(&mut views, token, progress).await;
-        drop_copy(&views).await?;
-        release(&views).await?;
-        outcome
+        give_back(&views, outcome).await
     }
 
     async fn verify_held(
@@ -132,4 +129,18 @@ impl UserViews {
             }
         }
     }
+}
+
+/// Drops what is left of the copy, which may be large, and lets others change views again. The outcome's own error counts
+/// before one of this.
+async fn give_back<T>(
+    views: &deadpool_postgres::Client,
+    outcome: Result<T, ViewsError>,
+) -> Result<T, ViewsError> {
+    let dropped = drop_copy(views).await;
+    let released = release(views).await;
+    let done = outcome?;
+    dropped?;
+    released?;
+    Ok(done)
 }
